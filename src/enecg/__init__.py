@@ -1,0 +1,51 @@
+"""enecg: one 12-lead ECG, many questions, several frozen experts, honest uncertainty.
+
+Names are imported when they are first used, so that `import enecg` costs nothing heavy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Recording": "enecg.recording",
+    "Task": "enecg.tasks",
+    "TASKS": "enecg.tasks",
+    "EnECGError": "enecg.errors",
+    "read": "enecg.formats",
+    "simulate": "enecg.simulation",
+    "load_cohort": "enecg.cohorts",
+    "Expert": "enecg.experts",
+    "get_expert": "enecg.experts",
+    "register_expert": "enecg.experts",
+    "Store": "enecg.store",
+    "EnECG": "enecg.estimator",
+    "evaluate": "enecg.evaluation",
+    "plot_recording": "enecg.plot",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from enecg.cohorts import load_cohort
+    from enecg.errors import EnECGError
+    from enecg.estimator import EnECG
+    from enecg.evaluation import evaluate
+    from enecg.experts import Expert, get_expert, register_expert
+    from enecg.formats import read
+    from enecg.plot import plot_recording
+    from enecg.recording import Recording
+    from enecg.simulation import simulate
+    from enecg.store import Store
+    from enecg.tasks import TASKS, Task
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'enecg' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

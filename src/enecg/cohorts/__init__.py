@@ -1,0 +1,1 @@
+"""Data sets: a publisher's folder, or the simulator -> Cohort. Imports formats and simulation."""

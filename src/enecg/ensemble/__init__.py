@@ -1,0 +1,1 @@
+"""Embeddings -> answers: heads, gate, training, calibration. Knows no files, formats or cohorts."""

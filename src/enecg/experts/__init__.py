@@ -1,0 +1,10 @@
+"""Experts: recording -> embedding. Card, contract, registry, and one file for each family.
+
+Imports recording and signal; imported by cohorts, store, ensemble and what comes after.
+"""
+
+from enecg.experts._card import Card
+from enecg.experts._contract import Expert, Inputs
+from enecg.experts._registry import expert_names, get_expert, register_expert
+
+__all__ = ["Card", "Expert", "Inputs", "expert_names", "get_expert", "register_expert"]

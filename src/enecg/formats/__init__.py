@@ -1,0 +1,1 @@
+"""Files <-> Recording, one file for each format. Imports recording and signal."""

@@ -1,0 +1,212 @@
+"""What an ECG is: samples in millivolts, named leads, a rate, and what the file said about it.
+
+Nothing is invented here: a missing sample is NaN, an unknown fact is None, an unknown unit or lead is an error.
+Imports errors only; imported by everyone.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.errors import LeadError, RecordingError, UnitError
+
+Signal = npt.NDArray[np.float32]
+
+STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+"""The twelve leads in the order that every array of twelve leads in this package has."""
+
+OTHER_LEADS = (
+    "X",
+    "Y",
+    "Z",
+    "MLI",
+    "MLII",
+    "MLIII",
+    "V3R",
+    "V4R",
+    "V5R",
+    "V6R",
+    "V7",
+    "V8",
+    "V9",
+    "A",
+    "S",
+    "ES",
+    "AS",
+)
+"""Further leads that are known by name: Frank, modified limb, right-sided and posterior, EASI."""
+
+MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
+"""Millivolts in one unit, by the unit's lower-case name (both micro signs of Unicode)."""
+
+_SPELLING = {name.lower(): name for name in (*STANDARD_LEADS, *OTHER_LEADS)}
+_SPELLING |= {"l1": "I", "l2": "II", "l3": "III", "di": "I", "dii": "II", "diii": "III"}
+_SPELLING |= {"vx": "X", "vy": "Y", "vz": "Z", "ml1": "MLI", "ml2": "MLII", "ml3": "MLIII"}
+
+
+def standard_lead(name: str) -> str:
+    """The standard spelling of a lead's name: `avr`, `AVR` and `Lead aVR` are all `aVR`.
+
+    Raises LeadError for a name that is not known.
+    """
+    key = name.strip().lower().replace("_", " ").replace("-", " ")
+    for prefix in ("lead ", "ecg lead ", "ecg "):
+        key = key.removeprefix(prefix)
+    found = _SPELLING.get(key.replace(" ", ""))
+    if found is None:
+        known = ", ".join((*STANDARD_LEADS, *OTHER_LEADS))
+        raise LeadError(f"unknown lead name {name!r}. Known are {known}; rename it, or leave the lead out")
+    return found
+
+
+def millivolts_per(unit: str) -> float:
+    """How many millivolts one `unit` is. Raises UnitError for a unit that is not a voltage's."""
+    factor = MILLIVOLTS.get(unit.strip().lower())
+    if factor is None:
+        raise UnitError(f"unknown unit {unit!r}. Expected one of V, mV, uV, nV: say unit= for the samples you have")
+    return factor
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a recording came from."""
+
+    path: Path
+    format: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording:
+    """One ECG.
+
+    signal : float32 [lead, sample], mV, NaN where a sample is missing; read-only.
+    rate : float, Hz.
+    leads : names in the standard spelling, one for each row of `signal`.
+    id, subject : names; a subject is written `cohort:patient`, None where unknown.
+    age : years; sex : "male" or "female"; acquired : when; device : by what. None where unknown.
+    measurements : the machine's own, by name (unit in the name, such as `qt_ms`).
+    statements : the machine's or reader's sentences.
+    source : the file it was read from.
+    notes : what the reader had to decide (unit, derived lead, swapped order).
+    """
+
+    signal: Signal
+    rate: float
+    leads: tuple[str, ...]
+    id: str | None = None
+    subject: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    acquired: datetime | None = None
+    device: str | None = None
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    statements: tuple[str, ...] = ()
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        signal = np.array(self.signal, dtype=np.float32, order="C")
+        where = "" if self.id is None else f"recording {self.id}: "
+        if signal.ndim != 2 or 0 in signal.shape:
+            raise RecordingError(
+                f"{where}signal of shape {signal.shape}; expected [lead, sample] with one of each at least"
+            )
+        leads = tuple(standard_lead(name) for name in self.leads)
+        if len(leads) != len(signal):
+            hint = "; is the array transposed? Expected [lead, sample]" if len(leads) == signal.shape[1] else ""
+            raise LeadError(f"{where}{len(leads)} lead names for {len(signal)} rows of the signal{hint}")
+        doubled = sorted({name for name in leads if leads.count(name) > 1})
+        if doubled:
+            raise LeadError(f"{where}lead {', '.join(doubled)} is there more than once")
+        if not (np.isfinite(self.rate) and self.rate > 0):
+            raise RecordingError(f"{where}rate of {self.rate} Hz; expected a positive number")
+        if np.isinf(signal).any():
+            raise RecordingError(f"{where}infinite samples; expected millivolts, NaN where a sample is missing")
+        if self.sex not in (None, "male", "female"):
+            raise RecordingError(f"{where}sex {self.sex!r}; expected 'male', 'female' or None")
+        signal[np.isnan(signal)] = np.nan  # one NaN only, so that equal signals have equal bytes
+        signal.flags.writeable = False
+        object.__setattr__(self, "signal", signal)
+        object.__setattr__(self, "rate", float(self.rate))
+        object.__setattr__(self, "leads", leads)
+        object.__setattr__(self, "measurements", MappingProxyType(dict(self.measurements)))
+        object.__setattr__(self, "statements", tuple(self.statements))
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    @classmethod
+    def from_array(cls, array: npt.ArrayLike, *, rate: float, leads: Iterable[str], unit: str, **facts: object) -> Self:
+        """A recording from an array [lead, sample] in `unit` (V, mV, uV or nV).
+
+        facts : any further field, such as `id`, `subject`, `age`, `sex`.
+        Raises RecordingError, LeadError or UnitError for what cannot be an ECG.
+        """
+        signal = np.asarray(array, dtype=np.float64) * millivolts_per(unit)
+        return cls(signal=signal.astype(np.float32), rate=rate, leads=tuple(leads), **facts)  # type: ignore[arg-type]
+
+    @property
+    def n_leads(self) -> int:
+        """How many leads."""
+        return len(self.leads)
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples in each lead."""
+        return int(self.signal.shape[1])
+
+    @property
+    def seconds(self) -> float:
+        """How long."""
+        return self.n_samples / self.rate
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits that change when a sample, a lead's name or the rate does, and for nothing else."""
+        sha = hashlib.sha256(f"{self.rate!r} {' '.join(self.leads)} {self.n_samples}\n".encode())
+        sha.update(self.signal.astype("<f4", copy=False).tobytes())
+        return sha.hexdigest()[:32]
+
+    def lead(self, name: str) -> Signal:
+        """One lead's samples [sample], mV. Raises LeadError if it is not there."""
+        return self.signal[self._row(name)]
+
+    def select(self, leads: Iterable[str]) -> Self:
+        """The same recording with these leads only, in this order. Raises LeadError if one is not there."""
+        names = tuple(standard_lead(name) for name in leads)
+        return replace(self, signal=self.signal[[self._row(name) for name in names]], leads=names)
+
+    def _row(self, name: str) -> int:
+        if name not in self.leads:
+            raise LeadError(f"recording {self.id}: no lead {name} (found {', '.join(self.leads)})")
+        return self.leads.index(name)
+
+    def __repr__(self) -> str:
+        return f"Recording(id={self.id!r}, leads={' '.join(self.leads)}, rate={self.rate:g} Hz, {self.seconds:g} s)"
+
+
+class LazyRecording(ABC):
+    """A recording that has not been read yet.
+
+    Cohorts hand these out, so that a hundred thousand recordings cost no memory and the store can tell from `key`
+    alone that a file has not changed since it was read.
+    """
+
+    id: str
+    subject: str | None
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Text that changes whenever what `read` returns may have changed: path, size and time, or seed and version."""
+
+    @abstractmethod
+    def read(self) -> Recording:
+        """Read it. Raises ReadError or RecordingError."""
