@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enecg.errors import LeadError
+from enecg.recording import STANDARD_LEADS
+from enecg.signal.leads import LIMB_LEADS, arrange, derive, einthoven_residual
+
+
+def limb_leads(seed: int = 0, n: int = 200) -> np.ndarray:
+    one, two = np.random.default_rng(seed).normal(size=(2, n))
+    rows = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+    return np.stack(rows).astype(np.float32)
+
+
+@given(st.lists(st.sampled_from(LIMB_LEADS), min_size=2, max_size=6, unique=True), st.integers(0, 5))
+def test_any_two_limb_leads_give_all_six(known, seed):
+    full = limb_leads(seed)
+    signal, leads, derived = derive(arrange(full, LIMB_LEADS, known), known)
+    assert leads[: len(known)] == tuple(known)
+    assert set(leads) == set(LIMB_LEADS)
+    assert set(derived) == set(LIMB_LEADS) - set(known)
+    assert np.allclose(arrange(signal, leads, LIMB_LEADS), full, atol=1e-5)
+
+
+def test_one_limb_lead_gives_nothing_new():
+    signal = np.ones((2, 5), dtype=np.float32)
+    same, leads, derived = derive(signal, ("II", "V1"))
+    assert same is signal
+    assert leads == ("II", "V1")
+    assert derived == ()
+
+
+def test_a_missing_sample_stays_missing_where_it_is_needed():
+    full = limb_leads()[:2]
+    full[0, 7] = np.nan
+    signal, _, _ = derive(full, ("I", "II"))
+    assert np.isnan(signal[[0, 2, 3, 4, 5], 7]).all()
+    assert np.isfinite(np.delete(signal, 7, axis=1)).all()
+
+
+def test_a_batch_is_derived_as_its_recordings_are():
+    batch = np.stack([limb_leads(seed)[:2] for seed in range(3)])
+    assert np.array_equal(derive(batch, ("I", "II"))[0][1], derive(batch[1], ("I", "II"))[0])
+
+
+def test_residual_is_nought_when_the_law_holds_and_large_when_leads_are_swapped():
+    full = limb_leads()
+    assert einthoven_residual(full, LIMB_LEADS) < 1e-6
+    assert einthoven_residual(full[[2, 1, 0, 3, 4, 5]], LIMB_LEADS) > 0.3
+    assert einthoven_residual(full * np.array([1, 0.4, 1, 2, 1, 1])[:, None], LIMB_LEADS) > 0.3
+    assert np.isnan(einthoven_residual(full[:1], ("I",)))
+
+
+def test_a_lead_that_is_not_there_is_named():
+    with pytest.raises(LeadError, match=r"no lead V6 \(found"):
+        arrange(limb_leads(), LIMB_LEADS, (*STANDARD_LEADS[:3], "V6"))

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enecg.errors import RecordingError
+from enecg.signal.resample import resample
+
+
+def tone(rate: float, hz: float, seconds: float = 10.0, drift: float = 0.0) -> np.ndarray:
+    t = np.arange(round(rate * seconds)) / rate
+    return (np.sin(2 * np.pi * hz * t) + drift * t).astype(np.float32)[None]
+
+
+@pytest.mark.parametrize("rate", [250.0, 257.0, 360.0, 400.0, 500.0, 1000.0])
+def test_a_tone_on_a_drift_keeps_its_values_to_the_very_edges(rate):
+    got = resample(tone(rate, 5.0, drift=0.2), rate, 100.0)
+    assert got.shape == (1, 1000)
+    assert np.abs(got - tone(100.0, 5.0, drift=0.2)).max() < 0.02
+
+
+def test_what_lies_above_half_the_new_rate_is_gone():
+    assert np.abs(resample(tone(500.0, 80.0), 500.0, 100.0)[0, 10:-10]).max() < 0.01
+
+
+def test_up_and_down_again_is_the_same_signal():
+    signal = tone(100.0, 7.0)
+    assert np.abs(resample(resample(signal, 100.0, 500.0), 500.0, 100.0) - signal).max() < 5e-3
+
+
+def test_missing_samples_stay_missing_and_do_not_spread():
+    signal = tone(500.0, 1.0)
+    signal[0, 1000:1500] = np.nan
+    got = resample(signal, 500.0, 100.0)
+    assert np.isnan(got[0, 200:300]).all()
+    assert np.isfinite(np.delete(got, slice(199, 301))).all()
+
+
+@given(st.integers(1, 400), st.sampled_from([90.0, 128.0, 500.0, 977.0]), st.sampled_from([100.0, 250.0]))
+def test_any_length_gives_the_length_promised(n, rate, to):
+    got = resample(np.ones((2, n), dtype=np.float32), rate, to)
+    assert got.shape == (2, max(1, round(n * to / rate)))
+    assert np.allclose(got, 1.0, atol=1e-2)
+
+
+def test_leading_axes_are_treated_alike():
+    batch = np.random.default_rng(0).normal(size=(3, 2, 500)).astype(np.float32)
+    one_by_one = np.stack([resample(item, 500.0, 100.0) for item in batch])
+    assert np.array_equal(resample(batch, 500.0, 100.0), one_by_one)
+
+
+def test_a_rate_of_zero_is_refused():
+    with pytest.raises(RecordingError, match="positive"):
+        resample(np.ones((1, 10), dtype=np.float32), 0.0, 100.0)
