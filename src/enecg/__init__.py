@@ -8,24 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Recording": "enecg.recording",
-    "Task": "enecg.tasks",
-    "TASKS": "enecg.tasks",
-    "EnECGError": "enecg.errors",
-    "read": "enecg.formats",
-    "simulate": "enecg.simulation",
-    "load_cohort": "enecg.cohorts",
-    "Expert": "enecg.experts",
-    "get_expert": "enecg.experts",
-    "register_expert": "enecg.experts",
-    "Store": "enecg.store",
-    "EnECG": "enecg.estimator",
-    "evaluate": "enecg.evaluation",
-    "plot_recording": "enecg.plot",
-}
+__all__ = [
+    "EnECG",
+    "EnECGError",
+    "Expert",
+    "Recording",
+    "Store",
+    "TASKS",
+    "Task",
+    "evaluate",
+    "get_expert",
+    "load_cohort",
+    "plot_recording",
+    "read",
+    "register_expert",
+    "simulate",
+]
 
-__all__ = ["__version__", *_HOME]
+_HOME = {
+    "EnECG": "enecg.estimator",
+    "EnECGError": "enecg.errors",
+    "Expert": "enecg.experts",
+    "Recording": "enecg.recording",
+    "Store": "enecg.store",
+    "TASKS": "enecg.tasks",
+    "Task": "enecg.tasks",
+    "evaluate": "enecg.evaluation",
+    "get_expert": "enecg.experts",
+    "load_cohort": "enecg.cohorts",
+    "plot_recording": "enecg.plot",
+    "read": "enecg.formats",
+    "register_expert": "enecg.experts",
+    "simulate": "enecg.simulation",
+}
 
 if TYPE_CHECKING:
     from enecg.cohorts import load_cohort
