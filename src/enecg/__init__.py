@@ -6,7 +6,7 @@ Names are imported when they are first used, so that `import enecg` costs nothin
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from enecg._version import __version__ as __version__
 
 __all__ = [
     "EnECG",

@@ -176,7 +176,8 @@ class Recording:
 
     def lead(self, name: str) -> Signal:
         """One lead's samples [sample], mV. Raises LeadError if it is not there."""
-        return self.signal[self._row(name)]
+        row: Signal = self.signal[self._row(name)]
+        return row
 
     def select(self, leads: Iterable[str]) -> Self:
         """The same recording with these leads only, in this order. Raises LeadError if one is not there."""

@@ -1,1 +1,8 @@
-"""Files <-> Recording, one file for each format. Imports recording and signal."""
+"""File -> Recording. Formats are recognised by content; one file of this folder for each.
+
+Imports recording and signal; imported by cohorts, store and cli.
+"""
+
+from enecg.formats._registry import RecordingFile, find, read
+
+__all__ = ["RecordingFile", "find", "read"]

@@ -1,0 +1,77 @@
+"""Simulated recordings (enecg.simulation) as a cohort; they are made when they are read, and made again the same."""
+
+from pathlib import Path
+from typing import Any
+
+from enecg.cohorts._cohort import Cohort, table
+from enecg.errors import CohortError
+from enecg.recording import LazyRecording, Recording
+from enecg.simulation import VERSION, simulate_one
+
+
+class SimulatedFile(LazyRecording):
+    """One recording of a seed."""
+
+    def __init__(self, index: int, seed: int, id: str, subject: str, options: dict[str, Any]) -> None:  # noqa: A002
+        self.id, self.subject = id, subject
+        self._index, self._seed, self._options = index, seed, options
+
+    @property
+    def key(self) -> str:
+        """Seed, number, options and the simulator's version."""
+        return f"simulated {VERSION} {self._seed} {self._index} {sorted(self._options.items())}"
+
+    def read(self) -> Recording:
+        """Simulate it."""
+        return simulate_one(self._index, self._seed, **self._options).recording
+
+
+def load(
+    folder: str | Path | None = None,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    rate: float = 500.0,
+    seconds: float = 10.0,
+    recordings_per_subject: int = 1,
+    missing: float = 0.0,
+    noise: float = 1.0,
+) -> Cohort:
+    """`n` recordings; options as for `enecg.simulate`."""
+    if folder is not None:
+        raise CohortError("the simulated cohort is made, not read; leave the folder out")
+    options: dict[str, Any] = {"rate": rate, "seconds": seconds, "recordings_per_subject": recordings_per_subject}
+    options |= {"missing": missing, "noise": noise}
+    recordings, rows = [], []
+    # Truth does not depend on the sampling rate or the noise, so it is taken from the cheapest signal.
+    cheap = options | {"rate": 50.0, "noise": 0.0}
+    for index in range(n):
+        made = simulate_one(index, seed, **cheap)
+        name, subject = str(made.recording.id), str(made.recording.subject)
+        rows.append({"id": name, "subject": subject, **made.truth.labels})
+        recordings.append(SimulatedFile(index, seed, name, subject, options))
+    return Cohort(
+        name="simulated",
+        recordings=recordings,
+        targets=table(rows, _columns()),
+        licence="Apache-2.0",
+        citation="enecg simulator",
+        simulated=True,
+        notes=[f"{n} simulated recordings of seed {seed}"],
+    )
+
+
+def _columns() -> dict[str, Any]:
+    import polars
+
+    text, number = polars.String, polars.Float64
+    return {
+        "id": text,
+        "subject": text,
+        "rr_interval": number,
+        "age": number,
+        "sex": text,
+        "potassium": number,
+        "rhythm": text,
+        "superclass": polars.List(text),
+    }

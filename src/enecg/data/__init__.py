@@ -1,0 +1,24 @@
+"""Small tables and weights that ship with the package, each made by a script of `scripts/` (data/README.md)."""
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.errors import WeightsError
+
+
+@lru_cache(maxsize=8)
+def tensors(name: str, sha256: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a shipped safetensors file. Raises WeightsError if it is not the file with this SHA-256."""
+    from safetensors.numpy import load
+
+    path = files("enecg.data") / name
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise WeightsError(f"{path}: SHA-256 {found[:12]}..., expected {sha256[:12]}...; install enecg again")
+    return {key: np.asarray(part) for key, part in load(data).items()}

@@ -1,0 +1,60 @@
+"""How an ensemble is trained, by recipe's name."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.ensemble._ensemble import Ensemble
+from enecg.ensemble._joint import JointSettings, add_task, fit_joint
+from enecg.ensemble._paper import PaperSettings, fit_paper
+from enecg.errors import FitError
+from enecg.store import Embedded
+from enecg.tasks import Task
+
+Array = npt.NDArray[np.float32]
+
+RECIPES = ("joint", "paper")
+Settings = JointSettings | PaperSettings
+
+
+def fit_ensemble(
+    embedded: Embedded,
+    targets: Mapping[str, Array],
+    tasks: Sequence[Task],
+    *,
+    experts: Sequence[str],
+    gate: str,
+    validation: npt.NDArray[np.bool_] | None = None,
+    recipe: str = "joint",
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Ensemble:
+    """Train an ensemble.
+
+    targets : by task, encoded labels [recording, output], NaN rows where missing;  experts : names of embeddings;
+    gate : name of the gate's input;  validation : bool [recording], those that make choices (default: a share).
+    Raises FitError for data that cannot be fitted and for an unknown recipe.
+    """
+    if not len(embedded):
+        raise FitError("0 recordings; expected some to learn from")
+    if not tasks or not experts:
+        raise FitError("no task or no expert was given; expected one of each at least")
+    if recipe == "joint" and (settings is None or isinstance(settings, JointSettings)):
+        made = settings or JointSettings()
+        return fit_joint(
+            embedded, targets, tasks, experts=experts, gate=gate, validation=validation, seed=seed, settings=made
+        )
+    if recipe == "paper" and (settings is None or isinstance(settings, PaperSettings)):
+        plan = settings or PaperSettings()
+        return fit_paper(
+            embedded, targets, tasks, experts=experts, gate=gate, validation=validation, seed=seed, settings=plan
+        )
+    raise FitError(f"recipe {recipe!r} with settings {settings!r}; expected one of {', '.join(RECIPES)} with its own")
+
+
+def extend_ensemble(ensemble: Ensemble, task: Task, embedded: Embedded, column: Array, *, seed: int = 0) -> Ensemble:
+    """The ensemble with one task more, all else unchanged. Raises FitError."""
+    if ensemble.notes.get("recipe") == "paper":
+        raise FitError("recipe 'paper' has no trunk that tasks share; fit again with the new task, or use 'joint'")
+    return add_task(ensemble, task, embedded, column, seed=seed, settings=JointSettings())

@@ -1,0 +1,216 @@
+"""Training one expert's head by cross-fitting: every training recording is answered by a member that never saw it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.ensemble._heads import ExpertHead, Linear, Member
+from enecg.ensemble._linear import Gram, Scaler, average, few_features
+from enecg.ensemble._lora import Adapter, AdapterSettings, train_adapters
+from enecg.ensemble._targets import TargetSpace
+from enecg.ensemble._trunk import Trunk, TrunkSettings, train_trunk
+
+Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+Double = npt.NDArray[np.float64]
+Path = tuple[Array, Array]
+
+_RARE = 0.02
+"""A class rarer than this gets the slope of one as rare: least squares says little about it."""
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How a head is trained. `adapt` = False leaves the joint trunk as it is."""
+
+    trunk: TrunkSettings = field(default_factory=TrunkSettings)
+    adapters: AdapterSettings = field(default_factory=AdapterSettings)
+    new_task: AdapterSettings = field(
+        default_factory=lambda: AdapterSettings(learning_rate=1e-3, max_epochs=30, patience=5, min_steps=300)
+    )
+    adapt: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows do what, for one expert.
+
+    fold : int [recording], -1 for recordings that are not trained on;  validation : rows that make choices.
+    """
+
+    fold: Rows
+    validation: Rows
+
+    def rows(self, left_out: int) -> Rows:
+        """Training rows of a fold's member."""
+        return np.flatnonzero((self.fold >= 0) & (self.fold != left_out))
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds."""
+        return int(self.fold.max()) + 1
+
+
+def train_head(
+    embedding: Array,
+    targets: Mapping[str, Array],
+    spaces: Mapping[str, TargetSpace],
+    split: Split,
+    settings: HeadSettings,
+    seed: int,
+    existing: ExpertHead | None = None,
+) -> tuple[ExpertHead, dict[str, Array]]:
+    """A head for the tasks of `spaces`, and its honest answers.
+
+    embedding : [recording, dim];  targets : by task, as TargetSpace.targets gives them.
+    existing : a head whose scaler and trunks are kept; only adapters, rows and linear paths are trained.
+    Returns the head and, by task, [recording, output]: out-of-fold answers on training rows, those of all members on
+    validation rows, NaN elsewhere.
+    """
+    import torch
+
+    used = np.flatnonzero(split.fold >= 0)
+    used = np.sort(np.concatenate([used, split.validation]))
+    if len(used) < len(embedding):
+        inner = Split(split.fold[used], np.searchsorted(used, split.validation))
+        head, part = train_head(
+            embedding[used],
+            {name: targets[name][used] for name in spaces},
+            spaces,
+            inner,
+            settings,
+            seed,
+            existing,
+        )
+        spread = {name: np.full((len(embedding), own.shape[1]), np.nan, np.float32) for name, own in part.items()}
+        for name, own in part.items():
+            spread[name][used] = own
+        return head, spread
+    scaler = Scaler.of(embedding[split.fold >= 0]) if existing is None else existing.scaler
+    x = scaler(embedding)
+    deep = torch.from_numpy(x)
+    wanted = {name: torch.from_numpy(np.ascontiguousarray(targets[name])) for name in spaces}
+    members = []
+    for fold in range(split.n_folds):
+        rows = split.rows(fold)
+        if existing is None:
+            trunk = train_trunk(deep, wanted, spaces, rows, split.validation, settings.trunk, seed * 1000 + fold)
+        else:
+            trunk = existing.members[fold].trunk
+        if existing is not None or settings.adapt:
+            plan = settings.adapters if existing is None else settings.new_task
+            seed_here = seed * 1000 + 500 + fold
+            adapters = train_adapters(trunk, deep, wanted, spaces, rows, split.validation, plan, seed_here)
+        else:
+            adapters = {name: _as_adapter(trunk, name) for name in spaces}
+        members.append(Member(Trunk(trunk.first, trunk.second, {}), adapters))
+    paths = _linear_paths(x, targets, spaces, split)
+    linear, honest = {}, {}
+    answers = [_member_outputs(member, x, list(spaces)) for member in members]
+    for name, space in spaces.items():
+        by_member = [outputs[name] for outputs in answers]
+        linear[name], honest[name] = _blend(x, targets[name], space, split, paths[name], by_member)
+    return ExpertHead(scaler, members, linear), honest
+
+
+def _as_adapter(trunk: Trunk, name: str) -> Adapter:
+    return Adapter(None, None, trunk.rows[name])
+
+
+def _member_outputs(member: Member, x: Array, tasks: Sequence[str]) -> dict[str, Array]:
+    hidden = member.trunk.hidden(x)
+    return {name: member.adapters[name].outputs(member.trunk, x, hidden) for name in tasks}
+
+
+def _linear_paths(
+    x: Array, targets: Mapping[str, Array], spaces: Mapping[str, TargetSpace], split: Split
+) -> dict[str, list[list[Path]]]:
+    """By task, for each fold, every candidate's weights and intercepts in the task's space."""
+    gram = Gram(x)
+    found: dict[str, list[list[Path]]] = {name: [] for name in spaces}
+    for fold in range(split.n_folds):
+        rows = split.rows(fold)
+        # Tasks labelled on the same rows share their factorisations.
+        groups: dict[bytes, list[str]] = {}
+        for name in spaces:
+            there = ~np.isnan(targets[name][rows]).any(axis=1)
+            groups.setdefault(there.tobytes(), []).append(name)
+        for mask, names in groups.items():
+            usable = rows[np.frombuffer(mask, dtype=bool)]
+            wanted = [_regressed(spaces[name], targets[name][usable]) for name in names]
+            ends = np.cumsum([part.shape[1] for part in wanted])
+            solved = gram.ridge(usable, np.concatenate(wanted, axis=1))
+            for name, part, end in zip(names, wanted, ends, strict=True):
+                own = slice(end - part.shape[1], end)
+                paths = [(weights[:, own], intercepts[own]) for weights, intercepts in solved]
+                if part.shape[1] == 1:
+                    paths += few_features(x[usable], part[:, 0])
+                found[name].append([_in_space(spaces[name], path) for path in paths])
+    return found
+
+
+def _regressed(space: TargetSpace, targets: Array) -> Double:
+    """What least squares aims at: the scaled value, or the share of the label that each class has."""
+    if space.task.kind == "multiclass":
+        return np.asarray(targets / targets.sum(axis=1, keepdims=True), dtype=np.float64)
+    return targets.astype(np.float64)
+
+
+def _in_space(space: TargetSpace, path: Path) -> Path:
+    """Least squares on 0 and 1 as logits: the slope of linear discriminant analysis around the base rate."""
+    if space.task.kind == "regression":
+        return path
+    p = np.exp(space.base) if space.task.kind == "multiclass" else 1 / (1 + np.exp(-space.base))
+    slope = 1 / np.maximum(p * (1 - p), _RARE)
+    return path[0] * slope, space.base + (path[1] - p) * slope
+
+
+def _blend(
+    x: Array, targets: Array, space: TargetSpace, split: Split, paths: list[list[Path]], members: list[Array]
+) -> tuple[Linear, Array]:
+    """Choose penalty, slope and share on validation rows; the merged path, and honest answers of the blend."""
+    chosen = split.validation[~np.isnan(targets[split.validation]).any(axis=1)]
+    slopes = (1.0,) if space.task.kind == "regression" else SLOPES
+    start = space.start
+
+    def sloped(outputs: Array, slope: float) -> Array:
+        return start + np.float32(slope) * (outputs - start)
+
+    def loss(answers: list[Array]) -> float:
+        return float(np.mean([space.loss(answer, targets[chosen]).mean() for answer in answers]))
+
+    seen = [[x[chosen] @ weight + intercept for weight, intercept in fold] for fold in paths]
+    tried = [
+        (loss([sloped(fold[number], slope) for fold in seen]), number, slope)
+        for number in range(len(paths[0]))
+        for slope in slopes
+    ]
+    _, number, slope = min(tried)
+    mixed = []
+    for share in SHARES:
+        for again in slopes if share > 0 else slopes[:1]:
+            answers = [
+                np.float32(share) * sloped(fold[number], again) + np.float32(1 - share) * own[chosen]
+                for fold, own in zip(seen, members, strict=True)
+            ]
+            mixed.append((loss(answers), share, again))
+    _, share, slope = min(mixed)
+    kept = []
+    for candidates in paths:
+        weight, intercept = candidates[number]
+        kept.append((weight * np.float32(slope), start + np.float32(slope) * (intercept - start)))
+    honest = np.full((len(x), len(start)), np.nan, dtype=np.float32)
+    parts = [
+        np.float32(share) * (x @ weight + intercept) + np.float32(1 - share) * own
+        for (weight, intercept), own in zip(kept, members, strict=True)
+    ]
+    for fold, answer in enumerate(parts):
+        honest[split.fold == fold] = answer[split.fold == fold]
+    honest[split.validation] = np.mean([answer[split.validation] for answer in parts], axis=0)
+    weight, intercept = average(kept)
+    return Linear(weight, intercept.astype(np.float32), share), honest

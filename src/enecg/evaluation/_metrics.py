@@ -1,0 +1,123 @@
+"""Metrics that take weights, so that a bootstrap over subjects is one matrix product instead of a thousand loops.
+
+Each metric is a function of weights [draw, recording] -> [draw]; weights of one row of ones give the plain value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.tasks import Task
+
+Array = npt.NDArray[np.float32]
+Double = npt.NDArray[np.float64]
+Metric = Callable[[Double], Double]
+
+MIN_CLASS = 5
+"""Classes with fewer positive or negative recordings have no AUROC worth averaging."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One task's answers on labelled recordings: truth as encoded, answers in the task's unit or as probabilities."""
+
+    task: Task
+    truth: Array
+    answer: Array
+
+
+def metrics_of(task: Task) -> tuple[str, ...]:
+    """Names of a task's metrics, the first the one that systems are compared by."""
+    return {
+        "regression": ("mae", "rmse"),
+        "binary": ("auroc", "accuracy"),
+        "multiclass": ("macro_auroc", "accuracy"),
+        "multilabel": ("macro_auroc",),
+    }[task.kind]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of it is better."""
+    return metric not in ("mae", "rmse", "ece")
+
+
+def make_metric(name: str, scored: Scored) -> Metric:
+    """The metric as a function of weights."""
+    truth, answer = scored.truth.astype(np.float64), scored.answer.astype(np.float64)
+    if name == "mae":
+        return _mean(np.abs(truth[:, 0] - answer[:, 0]))
+    if name == "rmse":
+        square = _mean((truth[:, 0] - answer[:, 0]) ** 2)
+        return lambda weights: np.sqrt(square(weights))
+    if name == "accuracy":
+        if scored.task.kind == "binary":
+            return _mean(((answer[:, 0] >= 0.5) == (truth[:, 0] >= 0.5)).astype(np.float64))
+        hit = truth[np.arange(len(truth)), answer.argmax(axis=1)] > 0
+        return _mean(hit.astype(np.float64))
+    columns = range(truth.shape[1])
+    usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
+    parts = [_auroc(answer[:, k], truth[:, k] > 0.5) for k in usable]
+    if not parts:
+        return lambda weights: np.full(len(weights), np.nan)
+    return lambda weights: np.nanmean([part(weights) for part in parts], axis=0)
+
+
+def label_auroc(scored: Scored, names: tuple[str, ...]) -> Metric:
+    """Mean AUROC of some classes of a multilabel task."""
+    places = [scored.task.classes.index(name) for name in names]
+    parts = [_auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5) for k in places]
+    return lambda weights: np.nanmean([part(weights) for part in parts], axis=0)
+
+
+def calibration_error(scored: Scored, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017): of the top class, or of each label's probability for multilabel."""
+    if scored.task.kind == "multiclass":
+        confidence = scored.answer.max(axis=1)
+        right = scored.truth[np.arange(len(scored.truth)), scored.answer.argmax(axis=1)] > 0
+    else:
+        confidence, right = scored.answer.ravel(), scored.truth.ravel() > 0.5
+    place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+    gaps = [
+        np.abs(confidence[place == k].mean() - right[place == k].mean()) * (place == k).mean()
+        for k in range(bins)
+        if (place == k).any()
+    ]
+    return float(np.sum(gaps))
+
+
+def bootstrap_weights(subjects: npt.NDArray[np.intp], draws: int, seed: int) -> Double:
+    """How often each recording is drawn when subjects are drawn with replacement: [draw, recording]."""
+    people, place = np.unique(subjects, return_inverse=True)
+    rng = np.random.default_rng([seed, 77])
+    counts = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
+    return counts[:, place].astype(np.float64)
+
+
+def interval_of(values: Double) -> tuple[float, float]:
+    """The middle 95 % of bootstrap values."""
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _mean(values: Double) -> Metric:
+    return lambda weights: (weights @ values) / weights.sum(axis=1)
+
+
+def _auroc(scores: Double, positive: npt.NDArray[np.bool_]) -> Metric:
+    """Area under the ROC curve: weighted share of pairs in the right order, ties by half."""
+    order = np.argsort(scores, kind="stable")
+    ranked, sign = scores[order], positive[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+
+    def value(weights: Double) -> Double:
+        w = weights[:, order]
+        up = np.add.reduceat(w * sign, starts, axis=1)
+        down = np.add.reduceat(w * ~sign, starts, axis=1)
+        below = np.cumsum(down, axis=1) - down
+        pairs = up.sum(axis=1) * down.sum(axis=1)
+        top = (up * (below + 0.5 * down)).sum(axis=1)
+        return np.asarray(np.divide(top, pairs, out=np.full(len(w), np.nan), where=pairs > 0))
+
+    return value

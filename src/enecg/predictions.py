@@ -1,0 +1,234 @@
+"""Answers as a person or a program reads them: one Prediction for each recording, refusals and abstentions included.
+
+Imports ensemble's Answers and store's Embedded; imported by estimator, evaluation, plot, report and cli.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from enecg.ensemble import Answers
+from enecg.errors import RecordingError
+from enecg.tasks import Task
+
+if TYPE_CHECKING:
+    import polars
+
+Value = float | str | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPrediction:
+    """The answer to one task for one recording.
+
+    value : a number (regression), a class (binary, multiclass), the classes found (multilabel); None if abstained.
+    probabilities : of each class, and of each merged group of the task; empty for a regression.
+    low, high : the interval that covers the truth with probability `coverage` (regression).
+    members : classes that cannot be ruled out (binary, multiclass), or are found (multilabel), at that coverage.
+    undecided : labels that are neither found nor ruled out (multilabel).
+    weights : of each expert in this answer;  by_expert : each expert's own value or probabilities.
+    calibrated : False where this choice of experts was not calibrated: `coverage` is then not promised.
+    simulated : whether only simulated recordings taught it.
+    abstained : why no answer is given.
+    """
+
+    task: Task
+    value: Value
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    members: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    coverage: float = 0.9
+    weights: Mapping[str, float] = field(default_factory=dict)
+    by_expert: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
+    calibrated: bool = True
+    simulated: bool = False
+    abstained: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        made: dict[str, Any] = {"value": list(self.value) if isinstance(self.value, tuple) else self.value}
+        if self.task.kind == "regression":
+            made |= {"unit": self.task.unit, "low": self.low, "high": self.high}
+        else:
+            made |= {"probabilities": dict(self.probabilities), "set": list(self.members)}
+            if self.task.kind == "multilabel":
+                made["undecided"] = list(self.undecided)
+        by_expert = {name: dict(own) if isinstance(own, Mapping) else own for name, own in self.by_expert.items()}
+        made |= {"coverage": self.coverage, "calibrated": self.calibrated, "simulated": self.simulated}
+        return made | {"weights": dict(self.weights), "by_expert": by_expert, "abstained": self.abstained}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """All answers for one recording; `refused` says why there are none."""
+
+    id: str
+    path: Path | None = None
+    refused: str | None = None
+    quality: float | None = None
+    notes: tuple[str, ...] = ()
+    experts: tuple[str, ...] = ()
+    answers: Mapping[str, TaskPrediction] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "id": self.id,
+            "path": None if self.path is None else str(self.path),
+            "refused": self.refused,
+            "quality": self.quality,
+            "notes": list(self.notes),
+            "experts": list(self.experts),
+            "answers": {name: answer.record() for name, answer in self.answers.items()},
+        }
+
+    def row(self) -> dict[str, Any]:
+        """One row of a table: a few columns for each task."""
+        made: dict[str, Any] = {
+            "id": self.id,
+            "path": None if self.path is None else str(self.path),
+            "refused": self.refused,
+            "quality": self.quality,
+            "experts": " ".join(self.experts),
+            "notes": "; ".join(self.notes),
+        }
+        for name, answer in self.answers.items():
+            made |= _columns(name, answer)
+        return made
+
+
+def _columns(name: str, answer: TaskPrediction) -> dict[str, Any]:
+    value = ";".join(answer.value) or "-" if isinstance(answer.value, tuple) else answer.value
+    made: dict[str, Any] = {name: value}
+    if answer.task.kind == "regression":
+        made |= {f"{name}_low": answer.low, f"{name}_high": answer.high}
+    else:
+        made |= {f"{name}_p_{label}": p for label, p in answer.probabilities.items()}
+        made[f"{name}_set"] = ";".join(answer.members)
+        if answer.task.kind == "multilabel":
+            made[f"{name}_undecided"] = ";".join(answer.undecided)
+    made |= {f"{name}_weight_{expert}": weight for expert, weight in answer.weights.items()}
+    made |= {f"{name}_calibrated": answer.calibrated, f"{name}_simulated": answer.simulated}
+    return made | {f"{name}_abstained": answer.abstained}
+
+
+class Predictions(Sequence[Prediction]):
+    """Predictions in the order of the recordings."""
+
+    def __init__(self, predictions: Iterable[Prediction]) -> None:
+        self._predictions = tuple(predictions)
+
+    def __len__(self) -> int:
+        return len(self._predictions)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Predictions": ...
+    def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
+        if isinstance(index, slice):
+            return Predictions(self._predictions[index])
+        return self._predictions[index]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self._predictions)
+
+    @property
+    def refused(self) -> tuple[Prediction, ...]:
+        """Those without any answer."""
+        return tuple(prediction for prediction in self if prediction.refused is not None)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Everything, as plain values for JSON."""
+        return [prediction.record() for prediction in self]
+
+    def table(self) -> "polars.DataFrame":
+        """One row for each recording; a task's columns start with its name."""
+        import polars
+
+        rows = [prediction.row() for prediction in self]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return polars.DataFrame([{name: row.get(name) for name in columns} for row in rows], infer_schema_length=None)
+
+    def write(self, path: str | Path) -> None:
+        """Write a table (.csv, .parquet) or the whole (.jsonl, .json), by the name's ending.
+
+        Raises RecordingError for another ending; the file is written aside and renamed, so that no half of it is seen.
+        """
+        path = Path(path)
+        writers: dict[str, Callable[[Path], object]] = {
+            ".csv": lambda to: self.table().write_csv(to),
+            ".parquet": lambda to: self.table().write_parquet(to),
+            ".jsonl": lambda to: to.write_text("".join(json.dumps(record) + "\n" for record in self.records())),
+            ".json": lambda to: to.write_text(json.dumps(self.records(), indent=1) + "\n"),
+        }
+        if path.suffix not in writers:
+            raise RecordingError(
+                f"{path}: predictions are written as {', '.join(writers)}; choose one of these endings"
+            )
+        aside = path.with_name(f".{path.name}.part")
+        try:
+            writers[path.suffix](aside)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def task_prediction(
+    answers: Answers, row: int, experts: Sequence[str], *, simulated: bool, abstained: str | None
+) -> TaskPrediction:
+    """One row of `answers` in words. experts : names along the experts' axis."""
+    task, coverage = answers.task, answers.coverage
+    weights = {name: float(w) for name, w in zip(experts, answers.weights[row], strict=True) if w > 0}
+    if abstained is not None:
+        return TaskPrediction(task=task, value=None, coverage=coverage, simulated=simulated, abstained=abstained)
+    shown: dict[str, Any] = {
+        "task": task,
+        "coverage": coverage,
+        "weights": weights,
+        "by_expert": {
+            name: float(own[0]) if task.kind == "regression" else probabilities(task, own)
+            for name, own in zip(experts, answers.experts[row], strict=True)
+            if name in weights and np.isfinite(own).all()
+        },
+        "calibrated": bool(answers.calibrated[row]),
+        "simulated": simulated,
+    }
+    if task.kind == "regression":
+        if answers.low is not None and answers.high is not None:
+            shown |= {"low": float(answers.low[row]), "high": float(answers.high[row])}
+        return TaskPrediction(value=float(answers.value[row, 0]), **shown)
+    chances = probabilities(task, answers.value[row])
+    yes, undecided = _members(task, answers, row)
+    if task.kind == "multilabel":
+        value: Value = tuple(name for name in task.classes if chances[name] >= 0.5)
+        return TaskPrediction(value=value, probabilities=chances, members=yes, undecided=undecided, **shown)
+    value = max(task.classes, key=lambda name: chances[name])
+    return TaskPrediction(value=value, probabilities=chances, members=yes, **shown)
+
+
+def probabilities(task: Task, outputs: "np.typing.NDArray[np.float32]") -> dict[str, float]:
+    """A row of outputs by class name, with the merged groups of the task. outputs : [output]."""
+    if task.kind == "binary":
+        second = float(outputs[0])
+        return {task.classes[0]: 1.0 - second, task.classes[1]: second}
+    made = {name: float(p) for name, p in zip(task.classes, outputs, strict=True)}
+    return made | {group: sum(made[name] for name in names) for group, names in task.merged.items()}
+
+
+def _members(task: Task, answers: Answers, row: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes in the set (or found), and those undecided."""
+    if answers.members is None:
+        return (), ()
+    marks = answers.members[row]
+    if task.kind == "binary":
+        second, first = task.classes[1], task.classes[0]
+        return {1: (second,), 0: (first,)}.get(int(marks[0]), task.classes), ()
+    chosen = tuple(name for name, mark in zip(task.classes, marks, strict=True) if mark == 1)
+    return chosen, tuple(name for name, mark in zip(task.classes, marks, strict=True) if mark == -1)

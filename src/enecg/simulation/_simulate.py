@@ -1,0 +1,212 @@
+"""Simulated recordings with known truth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.errors import RecordingError
+from enecg.recording import STANDARD_LEADS, Recording
+from enecg.simulation._noise import draw_noise
+from enecg.simulation._patient import PATTERNS, Patient, draw_patient, draw_person
+from enecg.simulation._rhythm import Events, draw_events
+from enecg.simulation._waves import DOWER, INDEPENDENT, draw_dipole, frontal_axis
+from enecg.tasks import RHYTHMS
+
+VERSION = 1
+"""Raised whenever the recordings of a seed change."""
+
+LABELS = ("rr_interval", "age", "sex", "potassium", "rhythm", "superclass")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of a simulated recording. Times in s from its start, intervals in ms, NaN where there is none.
+
+    beats : of the R peaks inside the recording;  kinds : "normal", "ventricular" or "paced", of each.
+    qrs_on, qrs_off, t_peak, t_off : of each beat;  p_peaks : middles of the P waves.
+    rr, pr, qrs, qt : mean RR, and intervals of the prevailing beats;  axis : frontal, of QRS, degrees.
+    potassium : mmol/L;  labels : of each task, None where left out on request.
+    """
+
+    beats: npt.NDArray[np.float64]
+    kinds: tuple[str, ...]
+    qrs_on: npt.NDArray[np.float64]
+    qrs_off: npt.NDArray[np.float64]
+    t_peak: npt.NDArray[np.float64]
+    t_off: npt.NDArray[np.float64]
+    p_peaks: npt.NDArray[np.float64]
+    rr: float
+    pr: float
+    qrs: float
+    qt: float
+    axis: float
+    potassium: float
+    labels: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SimulatedRecording:
+    """A recording and what is true of it."""
+
+    recording: Recording
+    truth: Truth
+
+
+def simulate(
+    n: int,
+    seed: int = 0,
+    *,
+    rate: float = 500.0,
+    seconds: float = 10.0,
+    recordings_per_subject: int = 1,
+    missing: float = 0.0,
+    noise: float = 1.0,
+    patient: Mapping[str, Any] | None = None,
+) -> list[SimulatedRecording]:
+    """`n` simulated 12-lead recordings with their truth; recording i of a seed does not depend on n.
+
+    rate : Hz;  seconds : length;  missing : share of the labels left out;  noise : 0 none, 1 as in a clinic.
+    patient : what is given instead of drawn: `age`, `sex`, `pattern`, `potassium` (mmol/L), `rhythm`.
+    Raises RecordingError for values that no recording can have.
+    """
+    return [
+        simulate_one(
+            index,
+            seed,
+            rate=rate,
+            seconds=seconds,
+            recordings_per_subject=recordings_per_subject,
+            missing=missing,
+            noise=noise,
+            patient=patient,
+        )
+        for index in range(n)
+    ]
+
+
+def simulate_one(
+    index: int,
+    seed: int = 0,
+    *,
+    rate: float = 500.0,
+    seconds: float = 10.0,
+    recordings_per_subject: int = 1,
+    missing: float = 0.0,
+    noise: float = 1.0,
+    patient: Mapping[str, Any] | None = None,
+) -> SimulatedRecording:
+    """Recording `index` of a seed; arguments as for `simulate`."""
+    _check(index, rate, seconds, recordings_per_subject, missing, noise, patient or {})
+    given = dict(patient or {})
+    subject = index // recordings_per_subject
+    person = draw_person(
+        np.random.default_rng([seed, 1, subject]), *(given.get(name) for name in ("age", "sex", "pattern"))
+    )
+    rng = np.random.default_rng([seed, 2, index])
+    who = draw_patient(rng, person, given.get("potassium"), given.get("rhythm"))
+    events = draw_events(rng, who, seconds)
+    n = round(seconds * rate)
+    dipole, complexes = draw_dipole(rng, who, events, rate, n)
+    signal = draw_noise(rng, len(INDEPENDENT), n, rate, noise)
+    signal += DOWER.astype(np.float32) @ dipole.astype(np.float32)
+    truth = _truth(who, events, complexes, seconds, rng, missing)
+    recording = Recording(
+        signal=_twelve(signal),
+        rate=rate,
+        leads=STANDARD_LEADS,
+        id=f"simulated_{seed}_{index:06d}",
+        subject=f"simulated:{seed}-{subject}",
+        age=person.age,
+        sex=person.sex,
+        notes=("simulated",),
+    )
+    return SimulatedRecording(recording, truth)
+
+
+def _twelve(signal: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """All twelve leads from the eight independent ones, by Einthoven and Goldberger."""
+    first, second = signal[0], signal[1]
+    out = np.empty((12, signal.shape[1]), dtype=np.float32)
+    out[:2] = signal[:2]
+    out[2] = second - first
+    out[3] = -0.5 * (first + second)
+    out[4] = first - 0.5 * second
+    out[5] = second - 0.5 * first
+    out[6:] = signal[2:]
+    return out
+
+
+def _truth(
+    who: Patient, events: Events, complexes: list[Any], seconds: float, rng: np.random.Generator, missing: float
+) -> Truth:
+    inside = [k for k, beat in enumerate(events.beats) if 0 <= beat.time < seconds]
+    beats = np.array([events.beats[k].time for k in inside])
+    marks = {
+        name: np.array([events.beats[k].time + getattr(complexes[k], name) for k in inside])
+        for name in ("qrs_on", "qrs_off", "t_peak", "t_off")
+    }
+    p_peaks = np.array([atrium.time for atrium in events.atria if 0 <= atrium.time < seconds])
+    kinds = tuple(events.beats[k].kind for k in inside)
+    common = complexes[inside[len(inside) // 2]]
+    normal = [complexes[k] for k in inside if events.beats[k].kind == "normal"]
+    if normal:
+        common = normal[len(normal) // 2]
+    rr = float(np.diff(beats).mean() * 1000) if len(beats) > 1 else float("nan")
+    labels: dict[str, Any] = {
+        "rr_interval": None if np.isnan(rr) else rr,
+        "age": who.person.age,
+        "sex": who.person.sex,
+        "potassium": who.potassium,
+        "rhythm": who.rhythm,
+        "superclass": list(who.superclass),
+    }
+    hidden = rng.random(len(LABELS)) < missing
+    labels = {name: None if hide else labels[name] for name, hide in zip(LABELS, hidden, strict=True)}
+    return Truth(
+        beats=beats,
+        kinds=kinds,
+        p_peaks=p_peaks,
+        rr=rr,
+        pr=_pr(who, marks["qrs_on"], p_peaks),
+        qrs=(common.qrs_off - common.qrs_on) * 1000,
+        qt=(common.t_off - common.qrs_on) * 1000,
+        axis=frontal_axis(common),
+        potassium=who.potassium,
+        labels=labels,
+        **marks,
+    )
+
+
+def _pr(who: Patient, qrs_on: npt.NDArray[np.float64], p_peaks: npt.NDArray[np.float64]) -> float:
+    """Median time from the onset of P to that of QRS; NaN where P waves do not lead."""
+    if who.rhythm in ("atrial fibrillation", "atrial flutter", "ventricular tachycardia", "paced rhythm"):
+        return float("nan")
+    if who.rhythm == "AV block of 2nd or 3rd degree" or not len(p_peaks):
+        return float("nan")
+    before = [onset - p_peaks[p_peaks < onset].max() for onset in qrs_on if (p_peaks < onset).any()]
+    return float(np.median(before) * 1000 + who.p_duration / 2) if before else float("nan")
+
+
+def _check(
+    index: int, rate: float, seconds: float, per_subject: int, missing: float, noise: float, patient: Mapping[str, Any]
+) -> None:
+    """Raises RecordingError for what cannot be simulated."""
+    problems = {
+        "index of 0 at least": index < 0,
+        "rate of 50 to 5000 Hz": not 50 <= rate <= 5000,
+        "length of 2 to 3600 s": not 2 <= seconds <= 3600,
+        "1 recording of each subject at least": per_subject < 1,
+        "share of missing labels from 0 to 1": not 0 <= missing <= 1,
+        "noise of 0 at least": not noise >= 0,
+    }
+    unknown = set(patient) - {"age", "sex", "pattern", "potassium", "rhythm"}
+    problems[f"patient without {', '.join(sorted(unknown))}"] = bool(unknown)
+    problems[f"rhythm among {', '.join(RHYTHMS)}"] = patient.get("rhythm", "sinus rhythm") not in RHYTHMS
+    problems[f"pattern among {', '.join(filter(None, PATTERNS))}"] = patient.get("pattern", "") not in PATTERNS
+    problems["sex male or female"] = patient.get("sex", "male") not in ("male", "female")
+    wrong = [text for text, is_wrong in problems.items() if is_wrong]
+    if wrong:
+        raise RecordingError(f"cannot be simulated: expected {'; '.join(wrong)}")
