@@ -9,7 +9,7 @@ from typing import TypeVar
 from enecg.errors import ExpertError
 from enecg.experts._contract import Expert
 
-FAMILIES = ("measurements", "rocket")
+FAMILIES = ("dlinear", "measurements", "rocket", "timesnet")
 """One module of this folder each."""
 
 E = TypeVar("E", bound=Expert)
