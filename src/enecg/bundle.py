@@ -55,6 +55,7 @@ def save_bundle(estimator: "EnECG", folder: Path, *, halves: bool = False) -> No
         "experts": {expert.card.name: _identity(expert) for expert in estimator.fitted_experts()},
         "simulated_tasks": sorted(estimator.simulated_tasks_),
         "training": estimator.training_,
+        "seen_subjects": sorted(estimator.seen_subjects_),
         "results": estimator.results_,
         "ensemble": state,
         "tensors_sha256": hashlib.sha256(data).hexdigest(),
@@ -119,6 +120,7 @@ def _read_1(kind: "type[E]", folder: Path, card: Mapping[str, Any], data: bytes)
     estimator.ensemble_ = ensemble
     estimator.simulated_tasks_ = frozenset(card["simulated_tasks"])
     estimator.training_ = card["training"]
+    estimator.seen_subjects_ = frozenset(card["seen_subjects"])
     estimator.results_ = card["results"]
     return estimator
 

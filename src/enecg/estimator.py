@@ -5,6 +5,7 @@
 scikit-learn's conventions: parameters are stored as given, `fit` returns self, what it learned ends in `_`.
 """
 
+import hashlib
 import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +16,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from enecg.ensemble import Answers, Ensemble, JointSettings, PaperSettings, extend_ensemble, fit_ensemble
+from enecg.ensemble import Answers, Ensemble, JointSettings, PaperSettings, Watch, extend_ensemble, fit_ensemble
 from enecg.errors import FitError, NotFittedError, TaskError
 from enecg.experts import Expert, get_expert
 from enecg.experts._context import GateInput, QualityGrade
 from enecg.predictions import Prediction, Predictions, task_prediction
+from enecg.progress import progress_bar
 from enecg.recording import LazyRecording, Recording
 from enecg.store import Embedded, Store, embed
 from enecg.tasks import FIVE_TASKS, Task, get_task
@@ -130,7 +132,7 @@ class EnECG:
         only: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     ) -> Embedded:
         """All that fitting and answering need to know of the recordings; no file is read after this."""
-        wanted = [*self.fitted_experts(), self._gate_input(), QualityGrade()] if experts is None else experts
+        wanted = [*self.fitted_experts(), *self.context()] if experts is None else experts
         return embed(recordings, wanted, store=self._store(), progress=self.progress, only=only)
 
     def fit_embedded(
@@ -146,23 +148,31 @@ class EnECG:
         embedded: Embedded,
         encoded: Mapping[str, npt.NDArray[np.float32]],
         validation: npt.NDArray[np.bool_] | None = None,
+        *,
+        watch: Watch | None = None,
     ) -> Self:
-        """`fit` from embeddings and from labels as `encode_targets` gives them."""
-        self.ensemble_: Ensemble = fit_ensemble(
-            embedded,
-            encoded,
-            self.task_list(),
-            experts=self.expert_names(),
-            gate=self._gate_input().card.name,
-            validation=validation,
-            recipe=self.recipe,
-            seed=self.seed,
-            settings=self.settings,
-        )
+        """`fit` from embeddings and from labels as `encode_targets` gives them.
+
+        watch : told of every step of the training; by default a progress bar, where `progress` wants one.
+        """
+        with progress_bar(self.progress and watch is None, "training", 1.0) as bar:
+            self.ensemble_: Ensemble = fit_ensemble(
+                embedded,
+                encoded,
+                self.task_list(),
+                experts=self.expert_names(),
+                gate=self.gate_input().card.name,
+                validation=validation,
+                recipe=self.recipe,
+                seed=self.seed,
+                settings=self.settings,
+                watch=watch or bar.step,
+            )
         self.simulated_tasks_ = frozenset(
             name for name, column in encoded.items() if _only_simulated(embedded, _labelled(column))
         )
         self.training_ = _summary(embedded, encoded)
+        self.seen_subjects_ = _digests(embedded)
         self.results_: list[dict[str, Any]] = []
         return self
 
@@ -203,7 +213,7 @@ class EnECG:
         if k is None:
             embedded = self.embed(items)
         else:
-            context = self.embed(items, experts=[self._gate_input(), QualityGrade()])
+            context = self.embed(items, experts=self.context())
             chosen = self.ensemble_.choose(context, names, k)
             only = {name: chosen[:, column] for column, name in enumerate(self.ensemble_.experts)}
             embedded = self.embed(items, only=only)
@@ -238,6 +248,7 @@ class EnECG:
         self.ensemble_ = extend_ensemble(self.ensemble_, task, embedded, column, seed=self.seed)
         if _only_simulated(embedded, _labelled(column)):
             self.simulated_tasks_ |= {task.name}
+        self.seen_subjects_ |= _digests(embedded)
         self.training_ = self.training_ | {
             "tasks": self.training_["tasks"] | _summary(embedded, {task.name: column})["tasks"]
         }
@@ -257,7 +268,12 @@ class EnECG:
         """Names of the experts."""
         return [expert if isinstance(expert, str) else expert.card.name for expert in self.experts]
 
-    def _gate_input(self) -> GateInput:
+    def context(self) -> list[Expert]:
+        """What is read of a recording besides its embeddings."""
+        return [self.gate_input(), QualityGrade()]
+
+    def gate_input(self) -> GateInput:
+        """What the gate reads of a recording."""
         # The published gate reads ten seconds at 500 Hz, ours five at 100 Hz.
         if self.recipe == "paper":
             return GateInput(leads=tuple(self.gate_leads), rate=500.0, seconds=10.0)
@@ -387,6 +403,15 @@ def _warn_of_subjects(embedded: Embedded) -> None:
             SubjectWarning,
             stacklevel=3,
         )
+
+
+def subject_digest(subject: str) -> str:
+    """16 hexadecimal digits that stand for a subject (`cohort:patient`) where its name need not be known."""
+    return hashlib.sha256(subject.encode()).hexdigest()[:16]
+
+
+def _digests(embedded: Embedded) -> frozenset[str]:
+    return frozenset(subject_digest(subject) for subject in embedded.subjects if subject is not None)
 
 
 def _only_simulated(embedded: Embedded, labelled: npt.NDArray[np.bool_]) -> bool:

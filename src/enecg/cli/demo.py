@@ -20,10 +20,8 @@ def command(out: str, data: str | None, cohort: str | None, table: str | None, n
     """
     one_thread()
     from enecg.cli.simulate import write_wfdb
-    from enecg.ensemble._splits import subject_codes
     from enecg.estimator import EnECG
-    from enecg.evaluation import evaluate, markdown, write_json
-    from enecg.evaluation._evaluate import cross_validation
+    from enecg.evaluation import cross_validation, evaluate, markdown, write_json
     from enecg.formats import read
     from enecg.plot import plot_recording
     from enecg.tasks import FIVE_TASKS
@@ -32,15 +30,11 @@ def command(out: str, data: str | None, cohort: str | None, table: str | None, n
     opened = open_cohort(data, cohort, table, n, seed)
     wanted = tuple(task for task in FIVE_TASKS if task in opened.targets.columns)
     model = EnECG(tasks=wanted, seed=seed, store=folder / "store", progress=True)
-    embedded = model.embed(opened)
-    targets = {task.name: task.encode(opened.targets[task.name]) for task in model.task_list()}
-    fold = cross_validation(subject_codes(opened.subjects), targets, 4, seed)[0]
-    found = evaluate(model, opened, split=[fold], seed=seed, embedded=embedded)
+    fold = cross_validation(opened, wanted, 4, seed)[0]
+    found = evaluate(model, opened, rounds=[[fold]], seed=seed)
     click.echo(markdown(found.record()))
     write_json(found.record(), folder / "results.json")
-    learned = np.flatnonzero(fold.train | fold.validation)
-    own = {name: column[learned] for name, column in targets.items()}
-    model.fit_encoded(embedded.take(learned), own, fold.validation[learned])
+    model.fit(opened.take(fold.learned), validation=fold.validation[fold.learned])
     model.save(folder / "bundle")
     recording = opened[int(np.flatnonzero(fold.test)[0])].read()
     (folder / "recordings").mkdir(exist_ok=True)

@@ -5,16 +5,23 @@ Imports tasks and store's Embedded; imported by predictions, estimator, bundle a
 
 from enecg.ensemble._answers import Answers
 from enecg.ensemble._ensemble import Ensemble
+from enecg.ensemble._gate import Gate
 from enecg.ensemble._joint import JointSettings
 from enecg.ensemble._paper import PaperSettings
-from enecg.ensemble._recipes import RECIPES, extend_ensemble, fit_ensemble
+from enecg.ensemble._recipes import RECIPES, Watch, extend_ensemble, fit_ensemble
+from enecg.ensemble._splits import folds_of, hold_out, subject_codes
 
 __all__ = [
     "Answers",
     "Ensemble",
+    "Gate",
     "JointSettings",
     "PaperSettings",
     "RECIPES",
+    "Watch",
     "extend_ensemble",
     "fit_ensemble",
+    "folds_of",
+    "hold_out",
+    "subject_codes",
 ]

@@ -51,6 +51,10 @@ class Ensemble:
         """How many numbers were trained or fitted: heads, gate, linear paths."""
         return sum(part.size for part in self.to_state()[1].values())
 
+    def head_parameters(self) -> dict[str, int]:
+        """The same for the head of each expert."""
+        return {name: sum(part.size for part in head.to_state("")[1].values()) for name, head in self.heads.items()}
+
     def choose(self, context: Embedded, tasks: Sequence[str], top_k: int) -> Mask:
         """Which experts each recording needs for these tasks: bool [recording, expert].
 

@@ -1,6 +1,6 @@
 """Recipe "joint": cross-fitted heads on all tasks together, convex prior, gate, calibration; one task more later."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,6 +61,7 @@ def fit_joint(
     validation: Mask | None,
     seed: int,
     settings: JointSettings,
+    watch: Callable[[str, float], None],
 ) -> Ensemble:
     """Train heads, prior, gate and calibration. targets : by task, encoded [recording, output]."""
     present = np.column_stack([embedded.present[name] for name in experts])
@@ -71,12 +72,14 @@ def fit_joint(
     heads: dict[str, ExpertHead] = {}
     honest = {name: np.full((*present.shape, len(space.base)), np.nan, np.float32) for name, space in spaces.items()}
     for column, expert in enumerate(experts):
+        watch(expert, column / (len(experts) + 1))
         split = roles.split(present[:, column])
         _check_rows(expert, split)
         rows = np.nan_to_num(embedded.embeddings[expert])
         heads[expert], own = train_head(rows, wanted, spaces, split, settings.head, seed + column)
         for name, answers in own.items():
             honest[name][:, column] = answers
+    watch("gate and calibration", len(experts) / (len(experts) + 1))
     prior = {
         name: np.log(
             convex_weights(honest[name][roles.fitted], present[roles.fitted], wanted[name][roles.fitted], space)

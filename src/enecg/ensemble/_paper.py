@@ -6,7 +6,7 @@ sample -> 256 -> experts on one lead, adapted the same way; all trained together
 An eighth of the subjects is kept aside for calibration only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ def fit_paper(
     validation: Mask | None,
     seed: int,
     settings: PaperSettings,
+    watch: Callable[[str, float], None],
 ) -> Ensemble:
     """Train one ensemble for each task; `validation` recordings only calibrate."""
     present = np.column_stack([embedded.present[name] for name in experts])
@@ -77,6 +78,7 @@ def fit_paper(
     members: dict[str, list[Member]] = {name: [] for name in experts}
     encoders, rows, calibrations = [], {}, {}
     for number, task in enumerate(tasks):
+        watch(task.name, number / len(tasks))
         space = spaces[task.name] = TargetSpace.of(task, targets[task.name][fitted])
         wanted = space.targets(targets[task.name])
         network = _Network([x[name].shape[1] for name in experts], leads.shape[1], space, settings, seed + number)

@@ -1,6 +1,6 @@
 """How an ensemble is trained, by recipe's name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,12 @@ Array = npt.NDArray[np.float32]
 
 RECIPES = ("joint", "paper")
 Settings = JointSettings | PaperSettings
+Watch = Callable[[str, float], None]
+"""Told what a fit does next (an expert's name, "gate", "calibration") and which share of it is done."""
+
+
+def unwatched(step: str, done: float) -> None:
+    """A Watch that does nothing."""
 
 
 def fit_ensemble(
@@ -29,11 +35,13 @@ def fit_ensemble(
     recipe: str = "joint",
     seed: int = 0,
     settings: Settings | None = None,
+    watch: Watch = unwatched,
 ) -> Ensemble:
     """Train an ensemble.
 
     targets : by task, encoded labels [recording, output], NaN rows where missing;  experts : names of embeddings;
     gate : name of the gate's input;  validation : bool [recording], those that make choices (default: a share).
+    watch : told of every step.
     Raises FitError for data that cannot be fitted and for an unknown recipe.
     """
     if not len(embedded):
@@ -43,12 +51,28 @@ def fit_ensemble(
     if recipe == "joint" and (settings is None or isinstance(settings, JointSettings)):
         made = settings or JointSettings()
         return fit_joint(
-            embedded, targets, tasks, experts=experts, gate=gate, validation=validation, seed=seed, settings=made
+            embedded,
+            targets,
+            tasks,
+            experts=experts,
+            gate=gate,
+            validation=validation,
+            seed=seed,
+            settings=made,
+            watch=watch,
         )
     if recipe == "paper" and (settings is None or isinstance(settings, PaperSettings)):
         plan = settings or PaperSettings()
         return fit_paper(
-            embedded, targets, tasks, experts=experts, gate=gate, validation=validation, seed=seed, settings=plan
+            embedded,
+            targets,
+            tasks,
+            experts=experts,
+            gate=gate,
+            validation=validation,
+            seed=seed,
+            settings=plan,
+            watch=watch,
         )
     raise FitError(f"recipe {recipe!r} with settings {settings!r}; expected one of {', '.join(RECIPES)} with its own")
 

@@ -3,7 +3,19 @@
 Imports estimator and cohorts; imported by cli.
 """
 
-from enecg.evaluation._evaluate import Evaluation, Fold, evaluate
+from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted
+from enecg.evaluation._folds import Fold, cross_validation, few_subjects, shuffled, split_by_column
 from enecg.evaluation._tables import markdown, write_json
 
-__all__ = ["Evaluation", "Fold", "evaluate", "markdown", "write_json"]
+__all__ = [
+    "Evaluation",
+    "Fold",
+    "cross_validation",
+    "evaluate",
+    "evaluate_fitted",
+    "few_subjects",
+    "markdown",
+    "shuffled",
+    "split_by_column",
+    "write_json",
+]

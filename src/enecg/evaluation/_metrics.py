@@ -15,6 +15,9 @@ Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 Metric = Callable[[Double], Double]
 
+SIX_RHYTHMS = ("SR", "AFIB", "STACH", "SBRAD", "SARRH", "PACE")
+"""PTB-XL's rhythm statements with more than a hundred recordings each."""
+
 MIN_CLASS = 5
 """Classes with fewer positive or negative recordings have no AUROC worth averaging."""
 
@@ -32,8 +35,8 @@ def metrics_of(task: Task) -> tuple[str, ...]:
     """Names of a task's metrics, the first the one that systems are compared by."""
     return {
         "regression": ("mae", "rmse"),
-        "binary": ("auroc", "accuracy"),
-        "multiclass": ("macro_auroc", "accuracy"),
+        "binary": ("auroc", "accuracy", "macro_f1"),
+        "multiclass": ("macro_auroc", "accuracy", "macro_f1"),
         "multilabel": ("macro_auroc",),
     }[task.kind]
 
@@ -56,6 +59,8 @@ def make_metric(name: str, scored: Scored) -> Metric:
             return _mean(((answer[:, 0] >= 0.5) == (truth[:, 0] >= 0.5)).astype(np.float64))
         hit = truth[np.arange(len(truth)), answer.argmax(axis=1)] > 0
         return _mean(hit.astype(np.float64))
+    if name == "macro_f1":
+        return _macro_f1(truth, answer)
     columns = range(truth.shape[1])
     usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
     parts = [_auroc(answer[:, k], truth[:, k] > 0.5) for k in usable]
@@ -103,6 +108,23 @@ def interval_of(values: Double) -> tuple[float, float]:
 
 def _mean(values: Double) -> Metric:
     return lambda weights: (weights @ values) / weights.sum(axis=1)
+
+
+def _macro_f1(truth: Double, answer: Double) -> Metric:
+    """Mean over the classes that occur of 2 hits / (2 hits + false alarms + misses)."""
+    if truth.shape[1] == 1:
+        truth, answer = np.hstack([1 - truth, truth]), np.hstack([1 - answer, answer])
+    said = answer.argmax(axis=1)[:, None] == np.arange(truth.shape[1])
+    certain = (truth.sum(axis=1) == 1)[:, None]  # A label that allows several classes hits or misses none of them.
+    occurs = (certain & (truth > 0)).any(axis=0)
+    hits, wrong = (certain & said & (truth > 0))[:, occurs], (certain & (said != (truth > 0)))[:, occurs]
+
+    def value(weights: Double) -> Double:
+        twice, errors = 2 * weights @ hits, weights @ wrong
+        scores = np.divide(twice, twice + errors, out=np.full_like(twice, np.nan), where=twice + errors > 0)
+        return np.asarray(np.nanmean(scores, axis=1))
+
+    return value
 
 
 def _auroc(scores: Double, positive: npt.NDArray[np.bool_]) -> Metric:

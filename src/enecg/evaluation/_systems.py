@@ -1,19 +1,53 @@
-"""What is compared: trivial answers, each expert alone, their uniform average, the ensemble."""
+"""What is compared: trivial answers, each expert alone, their uniform average, fewer experts, the ensemble."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from enecg.ensemble import Answers, Ensemble
-from enecg.ensemble._gate import Gate
+from enecg.ensemble import Answers, Ensemble, Gate
 from enecg.store import Embedded
 
 Array = npt.NDArray[np.float32]
 
 RR_FEATURE = 0
 """Place of the mean RR interval in expert `measurements`."""
+
+ENSEMBLE, UNIFORM, TRIVIAL, BEST, PAPER, PEER = (
+    "ensemble",
+    "uniform average",
+    "trivial",
+    "best expert",
+    "paper recipe",
+    "peer",
+)
+
+
+@dataclass
+class Tested:
+    """What some systems say about the recordings of one test set.
+
+    places : rows of the cohort;  answers : by system and task, float32 [place, output];
+    ensemble : the ensemble's answers in full;  best : by task, the expert that was best on validation.
+    """
+
+    places: npt.NDArray[np.intp]
+    answers: dict[str, dict[str, Array]]
+    ensemble: dict[str, Answers]
+    best: dict[str, str] = field(default_factory=dict)
+
+
+def answers_of(ensemble: Ensemble, embedded: Embedded, places: npt.NDArray[np.intp]) -> Tested:
+    """All systems that one trained ensemble contains, on the recordings at `places`."""
+    test = embedded.take(places)
+    whole = ensemble.predict(test)
+    made = {TRIVIAL: trivial(ensemble, test)}
+    made |= {f"{name} alone": values(alone(ensemble, test, name)) for name in ensemble.experts}
+    made[UNIFORM] = values(uniform(ensemble, test))
+    made |= {f"ensemble, top {k}": values(ensemble.predict(test, top_k=k)) for k in (1, 2) if k < len(ensemble.experts)}
+    made[ENSEMBLE] = values(whole)
+    return Tested(places, made, whole)
 
 
 def trivial(ensemble: Ensemble, embedded: Embedded) -> dict[str, Array]:
@@ -49,9 +83,8 @@ def values(answers: Mapping[str, Answers]) -> dict[str, Array]:
 
 
 def best_expert(ensemble: Ensemble, validation: Embedded, targets: Mapping[str, Array]) -> dict[str, str]:
-    """By task, the expert with the smallest loss on validation recordings."""
-    present = ensemble.present(validation)
-    outputs = ensemble.outputs(validation, list(ensemble.spaces), present)
+    """By task, the expert with the smallest loss on validation recordings that are labelled and that it could take."""
+    outputs = ensemble.outputs(validation, list(ensemble.spaces), ensemble.present(validation))
     best = {}
     for name, space in ensemble.spaces.items():
         wanted = space.targets(targets[name])

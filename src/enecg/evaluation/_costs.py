@@ -1,0 +1,79 @@
+"""What each system costs: parameters, seconds to train, memory; means over folds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from enecg.ensemble import Ensemble
+from enecg.evaluation._meter import Meter
+from enecg.experts import Expert
+
+
+class _Watch:
+    """Follows a fit: how long the heads of each expert take."""
+
+    def __init__(self, costs: "Costs", system: str) -> None:
+        self.costs, self.system = costs, system
+        self.whole, self.part, self.name = Meter(), Meter(), ""
+
+    def __call__(self, step: str, done: float) -> None:
+        """Called by the fit when it begins something: an expert's name, or another step."""
+        if step != self.name:
+            self.end_part()
+            self.name = step
+            self.part.__enter__()
+
+    def end_part(self) -> None:
+        if self.name:
+            self.part.__exit__(None, None, None)
+            self.whole.peak_mib = max(self.whole.peak_mib, self.part.peak_mib)
+            self.costs.add(f"{self.name} alone", "seconds to fit", self.part.seconds)
+            self.costs.add(f"{self.name} alone", "peak MiB", self.part.peak_mib)
+
+
+class Costs:
+    """Figures by system and kind, one for each fold."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, system: str, figure: str, value: float) -> None:
+        """One fold's figure."""
+        self._found.setdefault((system, figure), []).append(value)
+
+    @contextmanager
+    def watch(self, system: str) -> Iterator[_Watch]:
+        """Around a fit, to which what is yielded is given."""
+        watch = _Watch(self, system)
+        with watch.whole:
+            yield watch
+            watch.end_part()
+        peak = max(watch.whole.peak_mib, watch.part.peak_mib)
+        self.add(system, "seconds to fit", watch.whole.seconds)
+        self.add(system, "peak MiB", peak)
+
+    def parameters(self, system: str, ensemble: Ensemble) -> None:
+        """What was trained: all of it, and each expert's head."""
+        self.add(system, "trained parameters", ensemble.n_parameters)
+        for name, count in ensemble.head_parameters().items():
+            if system == "ensemble":
+                self.add(f"{name} alone", "trained parameters", count)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """For the table."""
+        return [
+            {"task": "", "system": system, "metric": figure, "value": float(np.mean(values))}
+            for (system, figure), values in self._found.items()
+        ]
+
+
+def costs_of(costs: Costs, experts: list[Expert], names: set[str]) -> list[dict[str, Any]]:
+    """The rows of `costs` whose systems are in the table, and all parameters: trained ones and the experts' frozen."""
+    rows = [row for row in costs.rows() if row["system"] in names]
+    frozen = {expert.card.name: expert.card.parameters for expert in experts}
+    for row in [row for row in rows if row["metric"] == "trained parameters"]:
+        own = frozen.get(row["system"].removesuffix(" alone"), sum(frozen.values()))
+        rows.append(row | {"metric": "all parameters", "value": row["value"] + own})
+    return rows

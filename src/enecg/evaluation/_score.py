@@ -1,0 +1,159 @@
+"""From answers to rows: metrics with intervals, paired differences, coverage, groups."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.cohorts import Cohort
+from enecg.ensemble import Answers
+from enecg.evaluation._metrics import (
+    SIX_RHYTHMS,
+    Metric,
+    Scored,
+    bootstrap_weights,
+    calibration_error,
+    higher_is_better,
+    interval_of,
+    label_auroc,
+    make_metric,
+    metrics_of,
+)
+from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, UNIFORM, Tested
+from enecg.tasks import Task
+
+Array = npt.NDArray[np.float32]
+Double = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+Row = dict[str, Any]
+
+DRAWS = 1000
+AGE_BANDS = ((0, 40), (40, 60), (60, 75), (75, 200))
+COMPARED = (PEER, BEST, UNIFORM, PAPER, "ensemble, top 2", "ensemble, top 1")
+MIN_GROUP = 30
+
+
+def score(
+    task: Task,
+    truth: Array,
+    rounds: Sequence[Sequence[Tested]],
+    codes: Places,
+    cohort: Cohort,
+    seed: int,
+) -> list[Row]:
+    """All rows of one task. truth : encoded labels [recording, output];  codes : subjects.
+
+    A metric of several rounds is its mean over them; the bootstrap draws the same subjects for all systems and rounds.
+    """
+    answers = [_pooled(task.name, round_, len(truth)) for round_ in rounds]
+    answered = np.logical_and.reduce([np.isfinite(own[ENSEMBLE]).all(axis=1) for own in answers])
+    rows = np.flatnonzero(answered & ~np.isnan(truth).any(axis=1))
+    if len(rows) < 2:
+        return []
+    weights, plain = bootstrap_weights(codes[rows], DRAWS, seed), np.ones((1, len(rows)))
+    made: list[Row] = []
+    drawn: dict[tuple[str, str], tuple[float, Double]] = {}
+    for system in answers[0]:
+        values = [own[system][rows] for own in answers]
+        if not all(np.isfinite(value).all() for value in values):
+            continue
+        scored = [Scored(task, truth[rows], value) for value in values]
+        for metric, functions in _metrics(task, scored).items():
+            value = float(np.mean([function(plain)[0] for function in functions]))
+            several = np.mean([function(weights) for function in functions], axis=0)
+            low, high = interval_of(several)
+            drawn[system, metric] = (value, several)
+            made.append(_row(task, system, metric, value, len(rows)) | {"low": low, "high": high})
+        if task.kind != "regression" and system != PEER:
+            error = float(np.mean([calibration_error(one) for one in scored]))
+            made.append(_row(task, system, "ece", error, len(rows)))
+    pairs = [(other, metric) for other in COMPARED for metric in (metrics_of(task)[0], "six_auroc")]
+    made += [_difference(task, *pair, drawn, len(rows)) for pair in pairs if pair in drawn]
+    parts = [part for round_ in rounds for part in round_]
+    made += _coverage(task, truth, [(part.places, part.ensemble[task.name]) for part in parts])
+    return made + _groups(task, truth, [own[ENSEMBLE] for own in answers], rows, cohort)
+
+
+def _pooled(name: str, round_: Sequence[Tested], n: int) -> dict[str, Array]:
+    """Answers of a round's folds together: by system [recording, output], NaN where not tested."""
+    made: dict[str, Array] = {}
+    for part in round_:
+        for system, by_task in part.answers.items():
+            if name in by_task:
+                own = by_task[name]
+                whole = made.setdefault(system, np.full((n, own.shape[1]), np.nan, np.float32))
+                whole[part.places] = own
+    return made
+
+
+def _metrics(task: Task, scored: Sequence[Scored]) -> dict[str, list[Metric]]:
+    found = {name: [make_metric(name, one) for one in scored] for name in metrics_of(task)}
+    if task.name == "rhythm_statements":
+        found["six_auroc"] = [label_auroc(one, SIX_RHYTHMS) for one in scored]
+    return found
+
+
+def _row(task: Task, system: str, metric: str, value: float, n: int) -> Row:
+    return {"task": task.name, "system": system, "metric": metric, "value": value, "n": n}
+
+
+def _difference(
+    task: Task, other: str, metric: str, drawn: Mapping[tuple[str, str], tuple[float, Double]], n: int
+) -> Row:
+    """Ensemble against another system on the same draws; above 0 is for the ensemble."""
+    sign = 1 if higher_is_better(metric) else -1
+    (ours, our_draws), (theirs, their_draws) = drawn[ENSEMBLE, metric], drawn[other, metric]
+    low, high = interval_of(sign * (our_draws - their_draws))
+    row = _row(task, f"ensemble - {other}", f"{metric} gain", sign * (ours - theirs), n)
+    return row | {"low": low, "high": high}
+
+
+def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]]) -> list[Row]:
+    """Share of test recordings whose truth lies in the interval or set, and how large these are on average."""
+    inside, sizes = [], []
+    for places, own in parts:
+        known = ~np.isnan(truth[places]).any(axis=1) & np.isfinite(own.value).all(axis=1)
+        wanted = truth[places][known]
+        if own.low is not None and own.high is not None:
+            inside.append((own.low[known] <= wanted[:, 0]) & (wanted[:, 0] <= own.high[known]))
+            sizes.append(own.high[known] - own.low[known])
+        elif own.members is not None and task.kind == "multiclass":
+            certain = wanted.sum(axis=1) == 1
+            marks = own.members[known][certain]
+            inside.append(marks[np.arange(len(marks)), wanted[certain].argmax(axis=1)] == 1)
+            sizes.append(marks.sum(axis=1))
+        elif own.members is not None:
+            marks = own.members[known]
+            inside.append(((marks == -1) | (marks == wanted)).ravel())
+            sizes.append(1 + (marks == -1).ravel())
+    covered, size = np.concatenate(inside), np.concatenate(sizes)
+    if not len(covered):
+        return []
+    width = "mean interval" if task.kind == "regression" else "mean set size"
+    return [
+        _row(task, ENSEMBLE, "coverage", float(covered.mean()), len(covered)),
+        _row(task, ENSEMBLE, width, float(size.mean()), len(covered)),
+    ]
+
+
+def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, cohort: Cohort) -> list[Row]:
+    """The main metric by sex and by age band."""
+    metric = metrics_of(task)[0]
+    groups: dict[str, npt.NDArray[np.bool_]] = {}
+    if "sex" in cohort.targets.columns and task.name != "sex":
+        sex = np.array([str(value) for value in cohort.targets["sex"]])[rows]
+        groups |= {value: sex == value for value in ("female", "male")}
+    if "age" in cohort.targets.columns:
+        age = cohort.targets["age"].cast(float).to_numpy()[rows]
+        groups |= {f"{low} to {high} y": (age >= low) & (age < high) for low, high in AGE_BANDS}
+    made = []
+    for label, mask in groups.items():
+        n = int(mask.sum())
+        if n >= MIN_GROUP:
+            values = [
+                make_metric(metric, Scored(task, truth[rows][mask], own[rows][mask]))(np.ones((1, n)))[0]
+                for own in rounds
+            ]
+            made.append(_row(task, ENSEMBLE, metric, float(np.mean(values)), n) | {"group": label})
+    return [row for row in made if np.isfinite(row["value"])]
