@@ -44,6 +44,10 @@ class StoreError(EnECGError, OSError):
     """A store that cannot be written or read back."""
 
 
+class WriteError(EnECGError, OSError):
+    """A file that cannot be written, or not in the format that its name asks for."""
+
+
 class FitError(EnECGError, ValueError):
     """A fit that its data do not allow."""
 

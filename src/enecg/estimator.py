@@ -17,16 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.ensemble import Answers, Ensemble, JointSettings, PaperSettings, Watch, extend_ensemble, fit_ensemble
-from enecg.errors import FitError, NotFittedError, TaskError
+from enecg.errors import FitError, NotFittedError, RecordingError, TaskError
 from enecg.experts import Expert, get_expert
 from enecg.experts._context import GateInput, QualityGrade
-from enecg.predictions import Prediction, Predictions, task_prediction
+from enecg.predictions import COLUMNS, Prediction, Predictions, task_prediction
 from enecg.progress import progress_bar
 from enecg.recording import LazyRecording, Recording
-from enecg.store import Embedded, Store, embed
-from enecg.tasks import FIVE_TASKS, Task, get_task
+from enecg.store import Embedded, Refusal, Store, as_items, embed
+from enecg.tasks import FIVE_TASKS, Task, get_task, is_missing
 
 DEFAULT_EXPERTS = ("rocket", "measurements")
+
+SIMULATED = "simulated:"
+"""With which the subjects of simulated recordings begin."""
 
 Item = Recording | LazyRecording | str | Path
 Targets = Mapping[str, Iterable[Any]] | Any  # a mapping of columns, or a data frame of polars or pandas
@@ -119,21 +122,26 @@ class EnECG:
             targets = getattr(recordings, "targets", None)
         if targets is None:
             raise FitError("fit needs targets: a table with a column for each task and a row for each recording")
+        self.check_params()
         embedded = self.embed(recordings)
         if subjects is not None:
             embedded = _with_subjects(embedded, subjects)
-        return self.fit_embedded(embedded, targets, None if validation is None else np.asarray(validation, dtype=bool))
+        return self.fit_embedded(embedded, targets, None if validation is None else _mask(validation, len(embedded)))
 
     def embed(
         self,
-        recordings: Sequence[Item],
+        recordings: Iterable[Item],
         *,
         experts: Sequence[Expert] | None = None,
         only: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+        given: Embedded | None = None,
     ) -> Embedded:
-        """All that fitting and answering need to know of the recordings; no file is read after this."""
+        """All that fitting and answering need to know of the recordings; no file is read after this.
+
+        experts, only, given : as for `enecg.store.embed`; by default all experts and the context.
+        """
         wanted = [*self.fitted_experts(), *self.context()] if experts is None else experts
-        return embed(recordings, wanted, store=self._store(), progress=self.progress, only=only)
+        return embed(recordings, wanted, store=self._store(), progress=self.progress, only=only, given=given)
 
     def fit_embedded(
         self, embedded: Embedded, targets: Targets, validation: npt.NDArray[np.bool_] | None = None
@@ -181,13 +189,12 @@ class EnECG:
     ) -> dict[str, Answers]:
         """Answers as arrays, by task's name; NaN rows for recordings that no expert could take."""
         self._check_fitted()
-        return self.ensemble_.predict(
-            embedded, self._task_names(tasks), top_k=top_k or self.top_k, coverage=self.coverage
-        )
+        k = self._top_k(top_k)
+        return self.ensemble_.predict(embedded, self._task_names(tasks), top_k=k, coverage=self.coverage)
 
     def predict(
         self,
-        recordings: Sequence[Item] | npt.ArrayLike,
+        recordings: Iterable[Item] | npt.ArrayLike,
         *,
         rate: float | None = None,
         leads: Sequence[str] | None = None,
@@ -208,18 +215,16 @@ class EnECG:
         """
         self._check_fitted()
         items = as_recordings(recordings, rate, leads, unit)
-        k = top_k or self.top_k
+        k = self._top_k(top_k)
         names = self._allowed(self._task_names(tasks), include_simulated)
-        if k is None:
-            embedded = self.embed(items)
-        else:
-            context = self.embed(items, experts=self.context())
-            chosen = self.ensemble_.choose(context, names, k)
-            only = {name: chosen[:, column] for column, name in enumerate(self.ensemble_.experts)}
-            embedded = self.embed(items, only=only)
+        embedded = self.embed(items) if k is None else self._embed_chosen(items, names, k)
         answers = self.ensemble_.predict(embedded, names, top_k=k, coverage=self.coverage)
+        refusals: dict[int, list[Refusal]] = {}
+        for refusal in embedded.refusals:
+            refusals.setdefault(refusal.row, []).append(refusal)
         return Predictions(
-            self._prediction(items[row], embedded, answers, row, abstain) for row in range(len(embedded.ids))
+            self._prediction(item, embedded, answers, row, abstain, refusals.get(row, []))
+            for row, item in enumerate(items)
         )
 
     def add_task(
@@ -235,17 +240,20 @@ class EnECG:
         Raises TaskError if the task is there already.
         """
         self._check_fitted()
-        task = get_task(task)
+        task = _nameable(get_task(task))
         if task.name in {known.name for known in self.ensemble_.tasks}:
             raise TaskError(f"task {task.name} is fitted already; give the new one another name")
         if targets is None:
             targets = getattr(recordings, "targets", None)
+        if targets is None:
+            raise FitError(f"add_task needs targets: a table with a column {task.name}, or that column itself")
         embedded = self.embed(recordings)
         if subjects is not None:
             embedded = _with_subjects(embedded, subjects)
         column = encode_targets(task, targets, len(embedded.ids))
         _warn_of_subjects(embedded)
-        self.ensemble_ = extend_ensemble(self.ensemble_, task, embedded, column, seed=self.seed)
+        settings = self.settings
+        self.ensemble_ = extend_ensemble(self.ensemble_, task, embedded, column, seed=self.seed, settings=settings)
         if _only_simulated(embedded, _labelled(column)):
             self.simulated_tasks_ |= {task.name}
         self.seen_subjects_ |= _digests(embedded)
@@ -258,15 +266,15 @@ class EnECG:
 
     def fitted_experts(self) -> list[Expert]:
         """The experts, in the order of the ensemble's."""
-        return [get_expert(expert) if isinstance(expert, str) else expert for expert in self.experts]
+        return [get_expert(expert) if isinstance(expert, str) else expert for expert in _several(self.experts)]
 
     def task_list(self) -> list[Task]:
         """The tasks that `fit` learns."""
-        return [get_task(task) for task in self.tasks]
+        return [_nameable(get_task(task)) for task in _several(self.tasks)]
 
     def expert_names(self) -> list[str]:
         """Names of the experts."""
-        return [expert if isinstance(expert, str) else expert.card.name for expert in self.experts]
+        return [expert if isinstance(expert, str) else expert.card.name for expert in _several(self.experts)]
 
     def context(self) -> list[Expert]:
         """What is read of a recording besides its embeddings."""
@@ -276,8 +284,35 @@ class EnECG:
         """What the gate reads of a recording."""
         # The published gate reads ten seconds at 500 Hz, ours five at 100 Hz.
         if self.recipe == "paper":
-            return GateInput(leads=tuple(self.gate_leads), rate=500.0, seconds=10.0)
-        return GateInput(leads=tuple(self.gate_leads))
+            return GateInput(leads=_several(self.gate_leads), rate=500.0, seconds=10.0)
+        return GateInput(leads=_several(self.gate_leads))
+
+    def check_params(self) -> None:
+        """Raises FitError for a parameter that makes no sense."""
+        self._top_k(None)
+        if not 0 < self.coverage < 1:
+            raise FitError(f"coverage of {self.coverage!r}; expected a share between 0 and 1, such as 0.9")
+
+    def _top_k(self, top_k: int | None) -> int | None:
+        """The number of experts that run: the one given, else the estimator's."""
+        k = self.top_k if top_k is None else top_k
+        if k is not None and k < 1:
+            raise FitError(f"top_k of {k}; expected 1 at least, or None for all experts")
+        return k
+
+    def _embed_chosen(self, items: Sequence[Item], tasks: Sequence[str], k: int) -> Embedded:
+        """Embeddings of the k experts that the gate prefers for each recording, among those that can take it."""
+        embedded = self.embed(items, experts=self.context())
+        names = self.ensemble_.experts
+        able = np.ones((len(items), len(names)), dtype=bool)
+        while True:
+            chosen = self.ensemble_.choose(embedded, tasks, k, able)
+            only = {name: chosen[:, column] for column, name in enumerate(names)}
+            embedded = self.embed(items, experts=self.fitted_experts(), only=only, given=embedded)
+            refused = chosen & ~self.ensemble_.present(embedded)
+            if not refused.any():
+                return embedded
+            able &= ~refused
 
     def _store(self) -> Store | None:
         return Store(self.store) if isinstance(self.store, (str, Path)) else self.store
@@ -305,12 +340,17 @@ class EnECG:
         return real
 
     def _prediction(
-        self, item: Item, embedded: Embedded, answers: Mapping[str, Answers], row: int, abstain: bool
+        self,
+        item: Item,
+        embedded: Embedded,
+        answers: Mapping[str, Answers],
+        row: int,
+        abstain: bool,
+        reasons: Sequence[Refusal],
     ) -> Prediction:
         path = Path(item) if isinstance(item, (str, Path)) else getattr(getattr(item, "source", None), "path", None)
         experts = self.ensemble_.experts
         ran = tuple(name for name in experts if embedded.present[name][row])
-        reasons = [refusal for refusal in embedded.refusals if refusal.row == row]
         notes = tuple(refusal.reason for refusal in reasons if refusal.expert in experts)
         if not ran:
             refused = "; ".join(dict.fromkeys(refusal.reason for refusal in reasons))
@@ -355,19 +395,50 @@ class EnECG:
 
 
 def as_recordings(
-    recordings: Sequence[Item] | npt.ArrayLike, rate: float | None, leads: Sequence[str] | None, unit: str | None
+    recordings: Iterable[Item] | npt.ArrayLike, rate: float | None, leads: Sequence[str] | None, unit: str | None
 ) -> Sequence[Item]:
     """Whatever `predict` takes, as a sequence that `embed` takes."""
-    if isinstance(recordings, (Recording, LazyRecording, str, Path)):
-        return [recordings]
-    if not isinstance(recordings, np.ndarray):
-        return recordings  # type: ignore[return-value]
+    if rate is None and leads is None and unit is None and not isinstance(recordings, np.ndarray):
+        return as_items(recordings)  # type: ignore[arg-type]
     if rate is None or leads is None or unit is None:
-        raise FitError("an array says neither its rate, its leads nor its unit: pass rate= (Hz), leads= and unit=")
-    batch = recordings[None] if recordings.ndim == 2 else recordings
-    return [
-        Recording.from_array(signal, rate=rate, leads=leads, unit=unit, id=str(row)) for row, signal in enumerate(batch)
-    ]
+        raise RecordingError(
+            "an array says neither its rate, its leads nor its unit: pass rate= (Hz), leads= and unit="
+        )
+    try:
+        batch = np.asarray(recordings, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(
+            f"rate=, leads= and unit= go with an array of numbers, which this is not ({error})"
+        ) from None
+    if batch.ndim not in (2, 3):
+        raise RecordingError(f"array of shape {batch.shape}; expected [lead, sample] or [recording, lead, sample]")
+    made: list[Item] = []
+    errors = []
+    for row, signal in enumerate(batch[None] if batch.ndim == 2 else batch):
+        try:
+            made.append(Recording.from_array(signal, rate=rate, leads=leads, unit=unit, id=str(row)))
+        except RecordingError as error:
+            made.append(_Unusable(str(row), error))
+            errors.append(error)
+    if errors and len(errors) == len(made):
+        raise errors[0]
+    return made
+
+
+class _Unusable(LazyRecording):
+    """A row of an array that is no recording: refused when it is read, so that the other rows get their answers."""
+
+    def __init__(self, id: str, error: RecordingError) -> None:  # noqa: A002  the name that recordings give it
+        self.id, self.subject, self._error = id, None, error
+
+    @property
+    def key(self) -> str:
+        """Raises what is wrong."""
+        raise self._error
+
+    def read(self) -> Recording:
+        """Raises what is wrong."""
+        raise self._error
 
 
 def encode_targets(task: Task, targets: Targets, n: int) -> npt.NDArray[np.float32]:
@@ -382,6 +453,8 @@ def encode_targets(task: Task, targets: Targets, n: int) -> npt.NDArray[np.float
         column = targets[task.name]
     else:
         column = targets
+    if isinstance(column, str) or not isinstance(column, Iterable):
+        raise TaskError(f"targets of {task.name}: {column!r}; expected a table, or a column with a label for each row")
     encoded = task.encode(column)
     if len(encoded) != n:
         raise TaskError(f"column {task.name} has {len(encoded)} rows for {n} recordings")
@@ -391,7 +464,35 @@ def encode_targets(task: Task, targets: Targets, n: int) -> npt.NDArray[np.float
 def _with_subjects(embedded: Embedded, subjects: Sequence[str | None]) -> Embedded:
     if len(subjects) != len(embedded.ids):
         raise FitError(f"{len(subjects)} subjects for {len(embedded.ids)} recordings; expected one for each")
-    return replace(embedded, subjects=list(subjects))
+    found = zip(embedded.subjects, subjects, strict=True)
+    return replace(embedded, subjects=[_subject(own, given) for own, given in found])
+
+
+def _subject(own: str | None, given: Any) -> str | None:
+    """A subject as text, None where missing; what was simulated keeps saying so."""
+    if is_missing(given):
+        return None
+    name = str(given)
+    simulated = own is not None and own.startswith(SIMULATED)
+    return f"{SIMULATED}{name}" if simulated and not name.startswith(SIMULATED) else name
+
+
+def _mask(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
+    mask = np.asarray(rows)
+    if mask.shape != (n,) or mask.dtype != bool:
+        raise FitError(f"validation: {mask.dtype} {mask.shape}; expected bool ({n},), True for those that make choices")
+    return mask
+
+
+def _several(one_or_more: Any) -> tuple[Any, ...]:
+    """A name alone as a tuple of one, not as letters."""
+    return (one_or_more,) if isinstance(one_or_more, (str, Task, Expert)) else tuple(one_or_more)
+
+
+def _nameable(task: Task) -> Task:
+    if task.name in COLUMNS:
+        raise TaskError(f"task {task.name}: predictions have a column of this name already; give it another")
+    return task
 
 
 def _warn_of_subjects(embedded: Embedded) -> None:
@@ -417,7 +518,7 @@ def _digests(embedded: Embedded) -> frozenset[str]:
 def _only_simulated(embedded: Embedded, labelled: npt.NDArray[np.bool_]) -> bool:
     """Whether all labels come from the simulator, whose subjects are called `simulated:...`."""
     subjects = [embedded.subjects[row] for row in np.flatnonzero(labelled).tolist()]
-    return bool(subjects) and all(subject is not None and subject.startswith("simulated:") for subject in subjects)
+    return bool(subjects) and all(subject is not None and subject.startswith(SIMULATED) for subject in subjects)
 
 
 def _summary(embedded: Embedded, encoded: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Imports ensemble's Answers and store's Embedded; imported by estimator, evaluation, plot, report and cli.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from enecg.ensemble import Answers
-from enecg.errors import RecordingError
+from enecg.errors import WriteError
+from enecg.store import write_whole
 from enecg.tasks import Task
 
 if TYPE_CHECKING:
     import polars
 
 Value = float | str | tuple[str, ...] | None
+
+COLUMNS = ("id", "path", "refused", "quality", "experts", "notes")
+"""Of every table, before the tasks' own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,25 +164,28 @@ class Predictions(Sequence[Prediction]):
     def write(self, path: str | Path) -> None:
         """Write a table (.csv, .parquet) or the whole (.jsonl, .json), by the name's ending.
 
-        Raises RecordingError for another ending; the file is written aside and renamed, so that no half of it is seen.
+        Raises WriteError for another ending, or if the file cannot be written; then what was there before stays.
         """
         path = Path(path)
-        writers: dict[str, Callable[[Path], object]] = {
-            ".csv": lambda to: self.table().write_csv(to),
-            ".parquet": lambda to: self.table().write_parquet(to),
-            ".jsonl": lambda to: to.write_text("".join(json.dumps(record) + "\n" for record in self.records())),
-            ".json": lambda to: to.write_text(json.dumps(self.records(), indent=1) + "\n"),
+        writers: dict[str, Callable[[], str | bytes]] = {
+            ".csv": lambda: self.table().write_csv(),
+            ".parquet": self._parquet,
+            ".jsonl": lambda: "".join(json.dumps(record) + "\n" for record in self.records()),
+            ".json": lambda: json.dumps(self.records(), indent=1) + "\n",
         }
-        if path.suffix not in writers:
-            raise RecordingError(
-                f"{path}: predictions are written as {', '.join(writers)}; choose one of these endings"
-            )
-        aside = path.with_name(f".{path.name}.part")
+        ending = path.suffix.lower()
+        if ending not in writers:
+            raise WriteError(f"{path}: predictions are written as {', '.join(writers)}; choose one of these endings")
+        made = writers[ending]()
         try:
-            writers[path.suffix](aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+            write_whole(path, made if isinstance(made, bytes) else made.encode())
+        except OSError as error:
+            raise WriteError(f"{path}: cannot be written ({error}); choose a folder that has room") from error
+
+    def _parquet(self) -> bytes:
+        buffer = io.BytesIO()
+        self.table().write_parquet(buffer)
+        return buffer.getvalue()
 
 
 def task_prediction(

@@ -14,7 +14,7 @@ class Bar:
     def __init__(self, what: str, display: "Progress | None" = None, task: "TaskID | None" = None) -> None:
         self._what, self._display, self._task = what, display, task
 
-    def advance(self, n: int) -> None:
+    def advance(self, n: float) -> None:
         """So many more are done."""
         if self._display is not None and self._task is not None:
             self._display.advance(self._task, n)

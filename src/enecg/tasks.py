@@ -84,9 +84,7 @@ class Task:
         return np.array(rows, dtype=np.float32).reshape(len(rows), self.n_outputs)
 
     def _encode_one(self, value: Any, row: int) -> Sequence[float]:
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return [np.nan] * self.n_outputs
-        if isinstance(value, (float, np.floating)) and np.isnan(value):
+        if is_missing(value):
             return [np.nan] * self.n_outputs
         if self.kind == "regression":
             return [self._number(value, row)]
@@ -136,6 +134,15 @@ class Task:
 
     def _wrong(self, value: Any, row: int, expected: str) -> TaskError:
         return TaskError(f"column {self.name}, row {row}: {value!r}; expected {expected}")
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a table says nothing: None, NaN, pandas' NA, an empty text."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(value, str):
+        return not value.strip()
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def _names(value: Any) -> list[str]:

@@ -55,12 +55,13 @@ class Ensemble:
         """The same for the head of each expert."""
         return {name: sum(part.size for part in head.to_state("")[1].values()) for name, head in self.heads.items()}
 
-    def choose(self, context: Embedded, tasks: Sequence[str], top_k: int) -> Mask:
+    def choose(self, context: Embedded, tasks: Sequence[str], top_k: int, able: Mask | None = None) -> Mask:
         """Which experts each recording needs for these tasks: bool [recording, expert].
 
-        context : holds the gate's input; experts are not needed, and are all taken for able to run.
+        context : holds the gate's input;  able : bool [recording, expert], which can take it (default: all).
         """
         there = np.tile(context.present[self.gate_name][:, None], (1, len(self.heads)))
+        there = there if able is None else there & able
         return choose(self.gate.logits(_gate_input(context, self.gate_name), tasks), there, top_k)
 
     def predict(

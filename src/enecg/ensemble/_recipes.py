@@ -77,8 +77,17 @@ def fit_ensemble(
     raise FitError(f"recipe {recipe!r} with settings {settings!r}; expected one of {', '.join(RECIPES)} with its own")
 
 
-def extend_ensemble(ensemble: Ensemble, task: Task, embedded: Embedded, column: Array, *, seed: int = 0) -> Ensemble:
+def extend_ensemble(
+    ensemble: Ensemble,
+    task: Task,
+    embedded: Embedded,
+    column: Array,
+    *,
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Ensemble:
     """The ensemble with one task more, all else unchanged. Raises FitError."""
     if ensemble.notes.get("recipe") == "paper":
         raise FitError("recipe 'paper' has no trunk that tasks share; fit again with the new task, or use 'joint'")
-    return add_task(ensemble, task, embedded, column, seed=seed, settings=JointSettings())
+    made = settings if isinstance(settings, JointSettings) else JointSettings()
+    return add_task(ensemble, task, embedded, column, seed=seed, settings=made)

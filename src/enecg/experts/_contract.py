@@ -87,6 +87,12 @@ class Expert(ABC):
             )
         return embedding
 
+    def release(self) -> None:  # noqa: B027  not abstract: most experts have nothing to let go of
+        """Let go of what embedding loaded, such as a network; embedding again loads it again. By default nothing.
+
+        Called when an expert's turn is over, so that large experts are in memory one at a time.
+        """
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of what decides the embedding's bits: name, weights, preprocessing version, backend."""

@@ -58,6 +58,10 @@ class TimesNet(Expert):
             parts = windows_alone(self._network, list(torch.from_numpy(windows).transpose(1, 2)))
         return np.asarray(parts.numpy(), dtype=np.float32)
 
+    def release(self) -> None:
+        """Let go of the network."""
+        self.__dict__.pop("_network", None)
+
     @cached_property
     def _network(self) -> "Network":
         import torch

@@ -3,8 +3,19 @@
 Imports experts, formats and recording; imported by ensemble, estimator, evaluation and cli.
 """
 
-from enecg.store._disk import Store
-from enecg.store._embed import embed
+from enecg.store._disk import DamagedShardWarning, Store
+from enecg.store._embed import FaultWarning, as_items, embed
 from enecg.store._embedded import Embedded, Refusal
+from enecg.store._files import sweep, write_whole
 
-__all__ = ["Embedded", "Refusal", "Store", "embed"]
+__all__ = [
+    "DamagedShardWarning",
+    "Embedded",
+    "FaultWarning",
+    "Refusal",
+    "Store",
+    "as_items",
+    "embed",
+    "sweep",
+    "write_whole",
+]

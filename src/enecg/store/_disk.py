@@ -1,26 +1,29 @@
 """Rows of float32 on disk, found by what they were computed from.
 
     folder/rows/<name>-<fingerprint>/<sha256>.safetensors     embeddings and the digests of their recordings
-    folder/files/<sha256>.parquet                              key of a file -> digest, id, subject
+    folder/files/<sha256>.parquet                              key of a file -> digest and subject
 
 Every file is named by the SHA-256 of its bytes, written aside and renamed: it is whole or it is not there, its name is
 its checksum, nothing is ever changed in place, and any number of processes may add at the same time. What a killed
-process had written stays; the file it was writing is an unnamed leftover that nobody reads.
+process had written stays; the file it was writing is a leftover that nobody reads and that is removed after a day.
 """
 
 import hashlib
-import os
+import io
+import json
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import StoreError
+from enecg.store._files import sweep, write_whole
 
 Array = npt.NDArray[np.float32]
 
@@ -36,8 +39,16 @@ class KnownFile:
     """What was learned of a file when it was read: the digest of its recording, and whose it is."""
 
     digest: str
-    id: str
     subject: str | None
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What a shard holds: the row of each digest, and where in the file the rows begin."""
+
+    rows: Mapping[str, int]
+    n_rows: int
+    begin: int
 
 
 class Store:
@@ -48,10 +59,12 @@ class Store:
         try:
             for part in ("rows", "files"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
+            for kept in (self.folder / "files", *(self.folder / "rows").iterdir()):
+                sweep(kept)
         except OSError as error:
             raise StoreError(f"{self.folder}: no store can be kept here ({error}); give another folder") from error
-        self._shards: dict[str, dict[Path, dict[str, int]]] = {}
-        self._opened: dict[Path, Array] = {}
+        self._shards: dict[str, dict[Path, _Shard]] = {}
+        self._verified: set[Path] = set()
         self._files: dict[str, KnownFile] = {}
         self._read_files: set[Path] = set()
 
@@ -59,22 +72,20 @@ class Store:
 
     def has(self, kind: str, digests: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Which recordings have a row of this kind (`name-fingerprint`): bool [recording]."""
-        known: set[str] = set().union(*self._refresh(kind).values())
+        known: set[str] = set().union(*(shard.rows for shard in self._refresh(kind).values()))
         return np.array([digest in known for digest in digests], dtype=bool)
 
     def read(self, kind: str, digests: Sequence[str], out: Array) -> npt.NDArray[np.bool_]:
         """Copy rows into `out` [recording, dim]; returns which were there. Damaged files are named, removed, absent."""
         found = np.zeros(len(digests), dtype=bool)
-        for path, rows in self._refresh(kind).items():
-            wanted = [(place, rows[digest]) for place, digest in enumerate(digests) if digest in rows]
+        for path, shard in self._refresh(kind).items():
+            wanted = [(place, shard.rows[digest]) for place, digest in enumerate(digests) if digest in shard.rows]
             wanted = [pair for pair in wanted if not found[pair[0]]]
-            if not wanted:
-                continue
-            shard = self._open(kind, path, out.shape[1])
-            if shard is None:
+            rows = self._open(path, shard, out.shape[1]) if wanted else None
+            if rows is None:
                 continue
             places, sources = np.array(wanted, dtype=np.intp).T
-            out[places] = shard[sources]
+            out[places] = rows[sources]
             found[places] = True
         return found
 
@@ -85,39 +96,47 @@ class Store:
         codes = np.frombuffer(bytes.fromhex("".join(digests)), dtype=np.uint8).reshape(len(digests), _DIGEST_BYTES)
         data = save({"digests": codes.copy(), "rows": np.ascontiguousarray(rows, dtype=np.float32)})
         path = self._publish(self.folder / "rows" / kind, data, ".safetensors")
-        self._shards.setdefault(kind, {})[path] = {digest: row for row, digest in enumerate(digests)}
+        self._shards.setdefault(kind, {})[path] = _shard(io.BytesIO(data))
+        self._verified.discard(path)
 
-    def _refresh(self, kind: str) -> dict[Path, dict[str, int]]:
-        """The digests in every shard of a kind, those of other processes included."""
-        from safetensors import SafetensorError, safe_open
-
-        known = self._shards.setdefault(kind, {})
+    def _refresh(self, kind: str) -> dict[Path, _Shard]:
+        """The shards of a kind that are there now, those of other processes included."""
+        known = self._shards.get(kind, {})
+        now = {}
         for path in sorted((self.folder / "rows" / kind).glob("*.safetensors")):
             if path in known:
+                now[path] = known[path]
                 continue
             try:
-                with safe_open(path, framework="numpy") as file:
-                    codes = file.get_tensor("digests")
-            except (OSError, SafetensorError) as error:
+                with path.open("rb") as file:
+                    now[path] = _shard(file)
+            except FileNotFoundError:
+                continue  # Another process found it damaged.
+            except OSError as error:
+                raise _unreadable(path, error) from error
+            except ValueError as error:
                 self._discard(path, str(error))
-                continue
-            known[path] = {bytes(code).hex(): row for row, code in enumerate(codes)}
-        return known
+        self._shards[kind] = now
+        return now
 
-    def _open(self, kind: str, path: Path, dim: int) -> Array | None:
+    def _open(self, path: Path, shard: _Shard, dim: int) -> Array | None:
         """The rows of a shard, memory-mapped; its bytes are checked against its name when it is first opened."""
-        if path in self._opened:
-            return self._opened[path]
-        data = np.memmap(path, dtype=np.uint8, mode="r")
-        if hashlib.sha256(data.data).hexdigest() != path.stem:
-            self._discard(path, "its bytes do not fit its checksum")
-            del self._shards[kind][path]
+        # Not kept open: a store may have more shards than a process may have open files.
+        try:
+            data = np.memmap(path, dtype=np.uint8, mode="r")
+        except FileNotFoundError:
+            return None  # Another process found it damaged.
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except ValueError as error:  # Nothing is left in it.
+            self._discard(path, str(error))
             return None
-        header = int.from_bytes(data[:8].tobytes(), "little")
-        n = len(self._shards[kind][path])
-        begin = 8 + header + _offset(data[8 : 8 + header].tobytes(), "rows")
-        self._opened[path] = np.frombuffer(data, dtype="<f4", count=n * dim, offset=begin).reshape(n, dim)
-        return self._opened[path]
+        if path not in self._verified:
+            if hashlib.sha256(data.data).hexdigest() != path.stem:
+                self._discard(path, "its bytes do not fit its checksum")
+                return None
+            self._verified.add(path)
+        return np.frombuffer(data, dtype="<f4", count=shard.n_rows * dim, offset=shard.begin).reshape(-1, dim)
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -128,25 +147,28 @@ class Store:
         for path in sorted((self.folder / "files").glob("*.parquet")):
             if path in self._read_files:
                 continue
-            data = path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue  # Another process found it damaged.
+            except OSError as error:
+                raise _unreadable(path, error) from error
             if hashlib.sha256(data).hexdigest() != path.stem:
                 self._discard(path, "its bytes do not fit its checksum")
                 continue
             for row in polars.read_parquet(data).iter_rows(named=True):
-                self._files[row["key"]] = KnownFile(row["digest"], row["id"], row["subject"])
+                self._files[row["key"]] = KnownFile(row["digest"], row["subject"])
             self._read_files.add(path)
         return self._files
 
     def remember_files(self, files: Mapping[str, KnownFile]) -> None:
         """Keep what was learned of files, by key."""
-        import io
-
         import polars
 
         if not files:
             return
-        rows = [(key, file.digest, file.id, file.subject) for key, file in files.items()]
-        schema = dict.fromkeys(("key", "digest", "id", "subject"), polars.String)
+        rows = [(key, file.digest, file.subject) for key, file in files.items()]
+        schema = dict.fromkeys(("key", "digest", "subject"), polars.String)
         buffer = io.BytesIO()
         polars.DataFrame(rows, schema=schema, orient="row").write_parquet(buffer)
         self._read_files.add(self._publish(self.folder / "files", buffer.getvalue(), ".parquet"))
@@ -159,30 +181,52 @@ class Store:
         path = folder / f"{hashlib.sha256(data).hexdigest()}{ending}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(prefix=".part-", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(aside, path)
-            finally:
-                Path(aside).unlink(missing_ok=True)
+            write_whole(path, data)
         except OSError as error:
-            free = shutil.disk_usage(self.folder).free / 2**20
             raise StoreError(
-                f"{path}: cannot be written ({error}; {free:.0f} MiB free). What was stored before is intact; "
+                f"{path}: cannot be written ({error}; {_free(self.folder)}). What was stored before is intact; "
                 "make room or give another folder, and run again"
             ) from error
         return path
 
     def _discard(self, path: Path, why: str) -> None:
-        warnings.warn(f"{path}: damaged ({why}); removed, and computed again", DamagedShardWarning, stacklevel=4)
-        path.unlink(missing_ok=True)
+        done = "removed"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            done = f"cannot be removed: {error}"
+        warnings.warn(
+            f"{path}: damaged ({why}); {done}. What it held is computed again", DamagedShardWarning, stacklevel=4
+        )
 
 
-def _offset(header: bytes, name: str) -> int:
-    """Where a tensor begins after the header of a safetensors file (github.com/huggingface/safetensors, Format)."""
-    import json
+def _shard(file: BinaryIO) -> _Shard:
+    """What the head of a shard says (github.com/huggingface/safetensors, Format). Raises ValueError if it cannot be."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > size:
+        raise ValueError("cut short")
+    try:
+        header = json.loads(file.read(length))
+        (start, stop), (begin, end) = (header[name]["data_offsets"] for name in ("digests", "rows"))
+        n = header["rows"]["shape"][0]
+        whole = isinstance(n, int) and start >= 0 and stop - start == n * _DIGEST_BYTES
+        whole = whole and 8 + length + max(stop, end) == size
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its header says nothing of rows and digests: {error}") from error
+    if not whole:
+        raise ValueError("its header does not fit its size")
+    file.seek(8 + length + start)
+    codes = [file.read(_DIGEST_BYTES).hex() for _ in range(n)]
+    return _Shard({code: row for row, code in enumerate(codes)}, n, 8 + length + begin)
 
-    return int(json.loads(header)[name]["data_offsets"][0])
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be read ({error}); see to its permissions and its disk, or give another folder")
+
+
+def _free(folder: Path) -> str:
+    with suppress(OSError):
+        return f"{shutil.disk_usage(folder).free / 2**20:.0f} MiB free"
+    return "the folder is gone"
