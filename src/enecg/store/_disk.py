@@ -61,7 +61,7 @@ class Store:
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
             for kept in (self.folder / "files", *(self.folder / "rows").iterdir()):
                 sweep(kept)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StoreError(f"{self.folder}: no store can be kept here ({error}); give another folder") from error
         self._shards: dict[str, dict[Path, _Shard]] = {}
         self._verified: set[Path] = set()

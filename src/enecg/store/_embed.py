@@ -143,6 +143,7 @@ class _Work:
                 self._run(expert, recordings, fresh)
                 expert.release()
                 advance(len(recordings) / len(self.experts))
+            recordings.clear()  # before the next block is read
 
     def result(self) -> Embedded:
         """What was found."""
