@@ -10,6 +10,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.ensemble import Answers, Ensemble, JointSettings, PaperSettings, Watch, extend_ensemble, fit_ensemble
-from enecg.errors import FitError, NotFittedError, RecordingError, TaskError
+from enecg.errors import BundleError, FitError, NotFittedError, RecordingError, TaskError
 from enecg.experts import Expert, get_expert
 from enecg.experts._context import GateInput, QualityGrade
 from enecg.predictions import COLUMNS, Prediction, Predictions, task_prediction
@@ -348,7 +349,7 @@ class EnECG:
         abstain: bool,
         reasons: Sequence[Refusal],
     ) -> Prediction:
-        path = Path(item) if isinstance(item, (str, Path)) else getattr(getattr(item, "source", None), "path", None)
+        path = _path_of(item)
         experts = self.ensemble_.experts
         ran = tuple(name for name in experts if embedded.present[name][row])
         notes = tuple(refusal.reason for refusal in reasons if refusal.expert in experts)
@@ -393,6 +394,14 @@ class EnECG:
 
         return load_bundle(cls, Path(folder))
 
+    @classmethod
+    def starter(cls) -> Self:
+        """The ensemble that ships with the package; `training_` and `results_` say what it is. Raises BundleError."""
+        folder = Path(str(files("enecg.data") / "starter"))
+        if not folder.is_dir():
+            raise BundleError(f"{folder}: the starter bundle is not there; install enecg again, or load another bundle")
+        return cls.load(folder)
+
 
 def as_recordings(
     recordings: Iterable[Item] | npt.ArrayLike, rate: float | None, leads: Sequence[str] | None, unit: str | None
@@ -423,6 +432,14 @@ def as_recordings(
     if errors and len(errors) == len(made):
         raise errors[0]
     return made
+
+
+def _path_of(item: Item) -> Path | None:
+    """The file of a recording, where it has one."""
+    if isinstance(item, (str, Path)):
+        return Path(item)
+    found: Path | None = getattr(item, "path", None) or getattr(getattr(item, "source", None), "path", None)
+    return found
 
 
 class _Unusable(LazyRecording):

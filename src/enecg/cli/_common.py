@@ -1,62 +1,84 @@
-"""What several commands share: how a data set is named, how results are printed."""
+"""What several commands share: help with examples, `--debug`, printing for machines, names of files to read."""
 
 import json
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
-from enecg.errors import CohortError
-
-if TYPE_CHECKING:
-    from enecg.cohorts import Cohort
-
-F = TypeVar("F", bound=Callable[..., Any])
+from enecg.errors import ReadError, WriteError
 
 
-def data_options(command: F) -> F:
-    """Options that name a data set."""
-    options = [
-        click.option("--data", type=click.Path(), help="Folder of recordings. Left out: simulated ones."),
-        click.option("--cohort", help="Which data set the folder is (ptbxl, ludb, challenge2021); default: your own."),
-        click.option(
-            "--table", type=click.Path(dir_okay=False), help="Your targets: columns path or id, subject, tasks."
-        ),
-        click.option("--n", default=800, show_default=True, help="How many recordings to simulate."),
-        click.option("--seed", default=0, show_default=True, help="Of everything random."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+class Examples:
+    """A command whose help ends with examples, a line each as they are typed, and that knows --debug."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.context_settings: MutableMapping[str, Any] = {"help_option_names": ["-h", "--help"]}
+        debug = click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
+        self.params: list[click.Parameter] = [*self.params, debug]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples."""
+        if self.examples:
+            with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+                formatter.write("".join(f"  {line}\n" for line in self.examples))
 
 
-def open_cohort(data: str | None, cohort: str | None, table: str | None, n: int, seed: int) -> "Cohort":
-    """The data set that the options name."""
-    from enecg.cohorts import load_cohort
+class _Command(Examples, click.Command):
+    pass
 
-    if data is None:
-        if cohort not in (None, "simulated") or table is not None:
-            raise CohortError("--cohort and --table need --data, the folder that holds the recordings")
-        return load_cohort("simulated", n=n, seed=seed)
-    if cohort in (None, "folder"):
-        return load_cohort("folder", data, table=table)
-    if table is not None:
-        raise CohortError(f"--table is for your own folders; cohort {cohort} brings its targets")
-    return load_cohort(str(cohort), data)
+
+def as_command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Decorator: a function as a command, with examples."""
+    return click.command(cls=_Command, examples=examples)
+
+
+def json_option(help_: str = "For a machine.") -> Callable[[Any], Any]:
+    """`--json`, given to the function as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)
 
 
 def names(value: str | None) -> tuple[str, ...] | None:
-    """`a,b` as names."""
+    """`a,b` as names; None where nothing was said."""
     return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def show_json(value: Any) -> None:
-    """Print for a machine."""
-    click.echo(json.dumps(value, indent=1))
+def show_json(value: Any, indent: int | None = 1) -> None:
+    """Print for a machine; indent=None for a line."""
+    click.echo(json.dumps(value, indent=indent))
 
 
-def one_thread() -> None:
-    """One thread for each library, before they are loaded: on few cores more of them only wait for each other."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(min(2, os.cpu_count() or 1)))
+def recordings_in(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The files that `paths` name, those of folders included, and a complaint for each folder without any."""
+    from enecg.formats import find
+
+    files: list[Path] = []
+    empty = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found = find(path)
+        files += found
+        if not found:
+            empty.append(
+                f"{path}: no recordings in this folder; expected WFDB headers (.hea), also in folders below it"
+            )
+    if not files:
+        raise ReadError("; ".join(empty))
+    return files, empty
+
+
+def check_writable(path: str | Path) -> None:
+    """Raises WriteError now, rather than after hours of work, where nothing can be written."""
+    folder = Path(path).absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise WriteError(f"{path}: {folder} is a file where a folder is wanted; choose another name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteError(f"{path}: cannot be written, {folder} gives no permission; choose another folder")

@@ -1,11 +1,20 @@
-"""The group of commands. A command's module is imported when it is called, so that `enecg --help` stays quick."""
+"""The group of commands, and how every command ends: exit codes, errors in one line, no traceback unless asked.
 
+A command's module is imported when it is called, so that `enecg --help` stays quick.
+"""
+
+import errno
+import os
 import sys
+import warnings
+from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn, TextIO
 
 import click
 
 from enecg._version import __version__
+from enecg.cli._common import Examples
 from enecg.errors import EnECGError
 
 COMMANDS = {
@@ -13,7 +22,7 @@ COMMANDS = {
     "simulate": "Write simulated recordings with known truth.",
     "read": "Show what files hold.",
     "fit": "Train an ensemble and write its bundle.",
-    "predict": "Answer with a bundle: one file, many, or folders.",
+    "predict": "Answer ECG files: one, many, or folders.",
     "evaluate": "Cross-validate and compare, by subject.",
     "embed": "Fill a store with embeddings.",
     "experts": "List the experts.",
@@ -21,8 +30,11 @@ COMMANDS = {
     "doctor": "Check this installation.",
 }
 
+ANSWERED, SOME_REFUSED, USAGE, NOTHING_DONE = 0, 1, 2, 3
+"""Exit codes. A reader that closes the pipe early (`| head`) has what it wanted: 0."""
 
-class _Commands(click.Group):
+
+class _Commands(Examples, click.Group):
     """Commands by name, imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -42,31 +54,93 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, examples=("enecg demo", "enecg predict ecg.hea", "enecg predict --help"))
 @click.version_option(__version__, prog_name="enecg")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def cli(context: click.Context, debug: bool) -> None:
+def cli() -> None:
     """Many questions answered from one 12-lead ECG. Research use only; not a medical device.
 
-    Example:  enecg demo --out demo
+    Exit codes: 0 done, 1 some recordings were refused, 2 wrong usage, 3 nothing could be done.
     """
-    context.obj = {"debug": debug}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The program `enecg`."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in given
+    _few_threads()
+    warnings.showwarning = _warn
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(given, prog_name="enecg", standalone_mode=False)
+        sys.stdout.flush()
+        code = result if isinstance(result, int) else ANSWERED
     except click.exceptions.Abort:
-        click.echo("stopped", err=True)
-        sys.exit(3)
+        code = _complain("stopped")
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        code = USAGE
+    except BrokenPipeError:
+        code = _reader_left()
     except EnECGError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(3)
-    sys.exit(result if isinstance(result, int) else 0)
+        code = _complain(f"error: {error}")
+    except OSError as error:
+        if debug:
+            raise
+        code = _complain(f"error: {_reason(error)}")
+    except Exception as error:
+        # A fault of ours: told in one line, and in full with --debug.
+        if debug:
+            raise
+        code = _complain(
+            f"error: {type(error).__name__}: {error}. This is a fault of enecg: run it again with --debug and report it"
+        )
+    sys.exit(code)
+
+
+def _complain(text: str) -> int:
+    click.echo(text, err=True)
+    return NOTHING_DONE
+
+
+def _reason(error: OSError) -> str:
+    """What the system refused, where, and what helps."""
+    help_ = {
+        errno.ENOSPC: "free some space, or choose another folder",
+        errno.EDQUOT: "free some space, or choose another folder",
+        errno.EACCES: "choose a folder that you may write to",
+        errno.EPERM: "choose a folder that you may write to",
+        errno.EROFS: "choose a folder that can be written to",
+        errno.ENOTDIR: "a file stands where a folder is wanted; choose another name",
+        errno.EEXIST: "something of this name is there; choose another name",
+        errno.EISDIR: "a folder has this name; choose another name",
+        errno.ENOENT: "check the name",
+    }
+    what = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    advice = help_.get(error.errno or 0)
+    return f"{where}{what}" + (f"; {advice}" if advice else "")
+
+
+def _reader_left() -> int:
+    """What reads our output has closed it, as `head` does. The rest goes nowhere, also at the interpreter's end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return ANSWERED
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+def _few_threads() -> None:
+    """Two threads for each library, before they are loaded: more of them only wait for each other in small products."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(min(2, os.cpu_count() or 1)))

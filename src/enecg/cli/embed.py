@@ -2,28 +2,40 @@
 
 import click
 
-from enecg.cli._common import data_options, names, one_thread, open_cohort
+from enecg.cli._common import as_command, check_writable, json_option, names, show_json
+from enecg.cli._data import DataChoice, data_options
 
 
-@click.command()
+@as_command(
+    "enecg embed cache --data ptbxl --cohort ptbxl", "enecg embed cache --data my-ecgs --experts rocket,dlinear"
+)
 @click.argument("store", type=click.Path(file_okay=False))
 @data_options
-@click.option("--experts", help="Names, with commas between.")
-def command(
-    store: str, data: str | None, cohort: str | None, table: str | None, n: int, seed: int, experts: str | None
-) -> int:
-    """Fill a store with embeddings, so that fits and evaluations read no file. Stopped runs go on where they were.
-
-    Example:  enecg embed cache --data ptbxl --cohort ptbxl
-    """
-    one_thread()
+@click.option("--experts", help="Names, with commas between; enecg experts lists them.")
+@json_option()
+def command(store: str, choice: DataChoice, experts: str | None, as_json: bool) -> int:
+    """Fill a store with embeddings, so that fits and evaluations read no file. Stopped runs go on where they were."""
+    check_writable(store)
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
 
-    opened = open_cohort(data, cohort, table, n, seed)
+    opened = choice.open(targets=False)
     embedded = EnECG(names(experts) or DEFAULT_EXPERTS, store=store, progress=True).embed(opened)
     for refusal in embedded.refusals:
         click.echo(f"refused {refusal.id} ({refusal.expert or 'all experts'}): {refusal.reason}", err=True)
-    for name, there in embedded.present.items():
-        rate = embedded.seconds[name] / max(1, int(there.sum())) * 1000
-        click.echo(f"{name:24} {int(there.sum())} of {len(there)} recordings, {rate:.1f} ms each computed here")
+    rows = [
+        {
+            "expert": name,
+            "recordings": int(there.sum()),
+            "of": len(there),
+            "seconds": round(embedded.seconds[name], 3),
+        }
+        for name, there in embedded.present.items()
+    ]
+    if as_json:
+        show_json(rows)
+    else:
+        for row in rows:
+            click.echo(f"{row['expert']:24} {row['recordings']} of {row['of']} recordings, {row['seconds']} s")
+    if not any(row["recordings"] for row in rows):
+        return 3
     return 1 if embedded.refusals else 0

@@ -2,18 +2,31 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from enecg.cli._common import data_options, names, one_thread, open_cohort
+from enecg.cli._common import as_command, check_writable, json_option, names, show_json
+from enecg.cli._data import TASKS_HELP, DataChoice, data_options, tasks_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from enecg.cohorts import Cohort
+    from enecg.evaluation import Fold
 
 
-@click.command()
+@as_command(
+    "enecg evaluate --n 2000 --out results.json",
+    "enecg evaluate --data ptbxl --split-column fold --train 1,2,3,4 --validate 5 --test 6 --store cache",
+    "enecg evaluate --bundle demo/bundle --data ludb",
+)
 @data_options
-@click.option("--tasks", help="Names, with commas between; default: the five of the paper that the data have.")
-@click.option("--experts", help="Names, with commas between.")
-@click.option("--folds", default=5, show_default=True, help="Folds by subject.")
+@click.option("--tasks", help=TASKS_HELP)
+@click.option("--experts", help="Names, with commas between; enecg experts lists them.")
+@click.option("--bundle", type=click.Path(), help="Test this bundle as it is, on data that it has not seen.")
+@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds by subject.")
 @click.option("--split-column", help="Column that says who trains, validates and tests, instead of folds.")
 @click.option("--train", help="Values of the split column, with commas between.")
 @click.option("--validate", "validation", help="Values of the split column that make choices.")
@@ -26,14 +39,12 @@ from enecg.cli._common import data_options, names, one_thread, open_cohort
 @click.option("--shuffle", is_flag=True, help="Shuffle the labels: everything must fall to chance.")
 @click.option("--store", type=click.Path(file_okay=False), help="Folder that keeps embeddings.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the rows here, as JSON.")
+@json_option("The rows as JSON, to the screen.")
 def command(
-    data: str | None,
-    cohort: str | None,
-    table: str | None,
-    n: int,
-    seed: int,
+    choice: DataChoice,
     tasks: str | None,
     experts: str | None,
+    bundle: str | None,
     folds: int,
     split_column: str | None,
     train: str | None,
@@ -47,48 +58,64 @@ def command(
     shuffle: bool,
     store: str | None,
     out: str | None,
+    as_json: bool,
 ) -> None:
-    """Cross-validate by subject, or use a fixed split, and compare with baselines, single experts and a peer.
-
-    Example:  enecg evaluate --data ptbxl --cohort ptbxl --split-column fold --train 1,2,3,4 --validate 5 --test 6
-    """
-    one_thread()
+    """Cross-validate by subject, or use a fixed split, and compare with baselines, single experts and a peer."""
+    values = [names(part) for part in (train, validation, test)]
+    if len({value is None for value in (split_column, *values)}) > 1:
+        raise click.UsageError("--split-column, --train, --validate and --test go together")
+    if subjects is not None and split_column is None:
+        raise click.UsageError("--subjects needs a fixed split: --split-column, --train, --validate, --test")
+    if bundle is not None and (tasks or experts or paper or peer or shuffle or split_column):
+        raise click.UsageError("--bundle is tested as it is: leave out what trains another (--tasks, --experts, ...)")
+    if out is not None:
+        check_writable(out)
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
-    from enecg.evaluation import evaluate, few_subjects, markdown, shuffled, split_by_column, write_json
-    from enecg.tasks import FIVE_TASKS
+    from enecg.evaluation import evaluate, evaluate_fitted, markdown, shuffled, write_json
 
-    opened = open_cohort(data, cohort, table, n, seed)
-    wanted = names(tasks) or tuple(task for task in FIVE_TASKS if task in opened.targets.columns)
-    rounds = None
-    if split_column is not None:
-        values = [names(part) for part in (train, validation, test)]
-        if None in values:
-            raise click.UsageError("--split-column needs --train, --validate and --test")
-        whole = split_by_column(opened, split_column, *values)  # type: ignore[arg-type]
-        rounds = [[whole]]
-        if subjects is not None:
-            rounds = [[few_subjects(opened, whole, subjects, draw)] for draw in range(draws)]
-    if shuffle:
-        opened = shuffled(opened, wanted, seed)
-    model = EnECG(names(experts) or DEFAULT_EXPERTS, wanted, seed=seed, store=store, progress=True)
-    found = evaluate(
-        model,
-        opened,
-        folds=folds,
-        rounds=rounds,
-        paper=paper,
-        peer=None if peer is None else _peer(Path(peer), subjects, draws),
-        allow_seen=allow_seen,
-        seed=seed,
-    )
+    opened = choice.open()
+    if bundle is not None:
+        finished = EnECG.load(bundle).set_params(store=store, progress=True)
+        found = evaluate_fitted(finished, opened, allow_seen=allow_seen, seed=choice.seed)
+    else:
+        wanted = tasks_of(names(tasks), opened)
+        rounds = None if split_column is None else _rounds(opened, split_column, values, subjects, draws)
+        if shuffle:
+            opened = shuffled(opened, [task.name for task in wanted], choice.seed)
+        model = EnECG(names(experts) or DEFAULT_EXPERTS, wanted, seed=choice.seed, store=store, progress=True)
+        found = evaluate(
+            model,
+            opened,
+            folds=folds,
+            rounds=rounds,
+            paper=paper,
+            peer=None if peer is None else _peer(Path(peer), subjects, draws),
+            allow_seen=allow_seen,
+            seed=choice.seed,
+        )
     found.about["command"] = "enecg " + " ".join(Path(part).name if "/" in part else part for part in sys.argv[1:])
-    click.echo(markdown(found.record()))
+    if as_json:
+        show_json(found.record())
+    else:
+        click.echo(markdown(found.record()))
     if out is not None:
         write_json(found.record(), Path(out))
 
 
-def _peer(path: Path, subjects: int | None, draws: int) -> "list[dict[str, np.typing.NDArray[np.float32]]]":
+def _rounds(cohort: "Cohort", column: str, values: Any, subjects: int | None, draws: int) -> "list[list[Fold]]":
+    """A fixed split once, or once for each draw of a few subjects."""
+    from enecg.evaluation import few_subjects, split_by_column
+
+    whole = split_by_column(cohort, column, *values)
+    if subjects is None:
+        return [[whole]]
+    return [[few_subjects(cohort, whole, subjects, draw)] for draw in range(draws)]
+
+
+def _peer(path: Path, subjects: int | None, draws: int) -> "list[dict[str, npt.NDArray[np.float32]]]":
     """The peer's answers of each round (scripts/peer.py)."""
+    import numpy as np
+
     with np.load(path) as found:
         plans = [""] if subjects is None else [f"few {subjects} {draw} " for draw in range(draws)]
         made = [

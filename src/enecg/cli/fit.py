@@ -2,45 +2,53 @@
 
 import click
 
-from enecg.cli._common import data_options, names, one_thread, open_cohort
+from enecg.cli._common import as_command, check_writable, json_option, names, show_json
+from enecg.cli._data import TASKS_HELP, DataChoice, data_options, tasks_of
 
 
-@click.command()
+@as_command(
+    "enecg fit bundle --data my-ecgs --table targets.csv --tasks age,lvef_below_40:binary",
+    "enecg fit bundle --cohort ptbxl --data ptbxl --cohort ludb --data ludb --store cache",
+)
 @click.argument("bundle", type=click.Path(file_okay=False))
 @data_options
-@click.option("--tasks", help="Names, with commas between; default: the five of the paper that the data have.")
-@click.option("--experts", help="Names, with commas between.")
+@click.option("--tasks", help=TASKS_HELP)
+@click.option("--experts", help="Names, with commas between; enecg experts lists them.")
 @click.option("--recipe", type=click.Choice(["joint", "paper"]), default="joint", show_default=True)
+@click.option(
+    "--top-k", type=click.IntRange(min=1), help="How many experts run for a recording; default: all that can."
+)
 @click.option("--store", type=click.Path(file_okay=False), help="Folder that keeps embeddings.")
+@json_option()
 def command(
     bundle: str,
-    data: str | None,
-    cohort: str | None,
-    table: str | None,
-    n: int,
-    seed: int,
+    choice: DataChoice,
     tasks: str | None,
     experts: str | None,
     recipe: str,
+    top_k: int | None,
     store: str | None,
+    as_json: bool,
 ) -> None:
-    """Train an ensemble and write its bundle.
-
-    Example:  enecg fit my-bundle --data my-ecgs --table targets.csv --tasks age,sex --store cache
-    """
-    one_thread()
+    """Train an ensemble and write its BUNDLE, a new folder."""
+    check_writable(bundle)
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
-    from enecg.tasks import FIVE_TASKS
 
-    opened = open_cohort(data, cohort, table, n, seed)
-    wanted = names(tasks) or tuple(task for task in FIVE_TASKS if task in opened.targets.columns)
-    if not wanted:
-        raise click.UsageError(f"none of the tasks {', '.join(FIVE_TASKS)} is a column of the targets; pass --tasks")
-    model = EnECG(names(experts) or DEFAULT_EXPERTS, wanted, recipe=recipe, seed=seed, store=store, progress=True)
+    opened = choice.open()
+    model = EnECG(
+        names(experts) or DEFAULT_EXPERTS,
+        tasks_of(names(tasks), opened),
+        recipe=recipe,
+        top_k=top_k,
+        seed=choice.seed,
+        store=store,
+        progress=True,
+    )
     model.fit(opened)
     model.save(bundle)
-    for note in opened.notes:
-        click.echo(note)
+    if as_json:
+        show_json({"bundle": bundle} | model.training_)
+        return
     for name, learned in model.training_["tasks"].items():
         click.echo(f"{name:18} {learned['n_recordings']} recordings of {learned['n_subjects']} subjects")
     click.echo(f"bundle: {bundle}")

@@ -1,57 +1,65 @@
 """enecg simulate."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from enecg.errors import CohortError
+from enecg.cli._common import as_command, check_writable
+from enecg.cli._data import TABLE
+
+if TYPE_CHECKING:
+    from enecg.recording import Recording
 
 
-@click.command()
+@as_command(
+    "enecg simulate hearts --n 100",
+    "enecg simulate hyperkalaemia --n 5 --potassium 7.2 --age 70",
+    "enecg fit bundle --data hearts",
+)
 @click.argument("folder", type=click.Path(file_okay=False))
-@click.option("--n", default=10, show_default=True, help="How many recordings.")
+@click.option("--n", type=click.IntRange(min=1), default=10, show_default=True, help="How many recordings.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option("--rate", default=500.0, show_default=True, help="Hz.")
-@click.option("--seconds", default=10.0, show_default=True, help="Length.")
-@click.option("--rhythm", help="One of the 15 classes of task rhythm.")
+@click.option("--seconds", default=10.0, show_default=True, help="Length of each.")
+@click.option("--rhythm", help="One of the 15 classes of task rhythm (enecg tasks rhythm).")
 @click.option("--age", type=float, help="Years.")
 @click.option("--sex", type=click.Choice(["male", "female"]))
 @click.option("--potassium", type=float, help="mmol/L.")
 def command(folder: str, n: int, seed: int, rate: float, seconds: float, **patient: Any) -> None:
-    """Write simulated recordings (WFDB) and their truth (targets.csv).
+    """Write simulated recordings (WFDB) into FOLDER, and their truth as targets.csv: `--data FOLDER` takes both."""
+    out = Path(folder)
+    check_writable(out / TABLE)
+    import polars
 
-    Example:  enecg simulate simulated --n 100
-    """
+    from enecg.errors import RecordingError
     from enecg.simulation import simulate_one
 
     given = {name: value for name, value in patient.items() if value is not None}
-    out = Path(folder)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        rows = []
-        for index in range(n):
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(n):
+        try:
             made = simulate_one(index, seed, rate=rate, seconds=seconds, patient=given)
-            write_wfdb(made.recording, out)
-            rows.append({"id": made.recording.id, "subject": made.recording.subject, **_plain(made.truth.labels)})
-        import polars
-
-        polars.DataFrame(rows).write_csv(out / "targets.csv")
-    except OSError as error:
-        raise CohortError(f"{out}: cannot be written ({error}); choose a folder with free space") from error
-    click.echo(f"{n} simulated recordings and targets.csv in {out}")
+        except RecordingError as error:
+            raise click.UsageError(str(error)) from error
+        write_wfdb(made.recording, out)
+        rows.append({"id": made.recording.id, "subject": made.recording.subject, **_plain(made.truth.labels)})
+    (out / TABLE).write_text(polars.DataFrame(rows, infer_schema_length=None).write_csv())
+    click.echo(f"{n} simulated recordings and {TABLE} in {out}")
 
 
 def _plain(labels: Any) -> dict[str, Any]:
     return {name: ";".join(value) or "-" if isinstance(value, list) else value for name, value in labels.items()}
 
 
-def write_wfdb(recording: Any, folder: Path) -> None:
-    """Write one recording as a WFDB record, 1 uV for each unit."""
+def write_wfdb(recording: "Recording", folder: Path) -> Path:
+    """Write one recording as a WFDB record, 1 uV for each unit; the path of its header."""
     import numpy as np
     import wfdb
 
-    comments = [f"Age: {recording.age:g}", f"Sex: {recording.sex}", *recording.notes]
+    facts = {"Age": recording.age, "Sex": recording.sex}
+    comments = [f"{name}: {value}" for name, value in facts.items() if value is not None]
     wfdb.wrsamp(
         recording.id,
         fs=recording.rate,
@@ -61,6 +69,7 @@ def write_wfdb(recording: Any, folder: Path) -> None:
         fmt=["16"] * recording.n_leads,
         adc_gain=[1000.0] * recording.n_leads,
         baseline=[0] * recording.n_leads,
-        comments=comments,
+        comments=[*comments, *recording.notes],
         write_dir=str(folder),
     )
+    return folder / f"{recording.id}.hea"
