@@ -1,5 +1,6 @@
 """Which reader a file belongs to, told by its content. A format is one file of this folder and one line here."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -9,21 +10,25 @@ from enecg.formats import wfdb
 from enecg.recording import LazyRecording, Recording
 
 READERS: tuple[ModuleType, ...] = (wfdb,)
-"""Each has `NAME`, `recognise(path) -> bool`, `parts(path) -> files it consists of`, `read(path, unit) -> Recording`,
-and `listed(path) -> bool`: whether a file found in a folder stands for a recording."""
+"""Each has `NAME`, `EXPECTED` (what its files look like), `recognise(path) -> bool`, `parts(path) -> files it consists
+of`, `read(path, unit) -> Recording`, and `listed(files of a folder) -> those that stand for a recording`."""
 
 
 def reader_of(path: Path) -> ModuleType:
     """The reader for this file. Raises ReadError if there is no such file, or none knows it."""
-    for reader in READERS:
-        if reader.recognise(path):
-            return reader
-    if not path.exists():
-        raise ReadError(f"{path}: no such file; expected a recording ({', '.join(reader.NAME for reader in READERS)})")
-    if path.is_dir():
+    expected = "expected " + ", or ".join(reader.EXPECTED for reader in READERS)
+    try:
+        for reader in READERS:
+            if reader.recognise(path):
+                return reader
+        is_folder, is_link, there = path.is_dir(), path.is_symlink(), path.exists()
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{path}: cannot be looked at ({error}); {expected}") from error
+    if is_folder:
         raise ReadError(f"{path}: a folder; expected one file (find() lists the recordings of a folder)")
-    known = ", ".join(reader.NAME for reader in READERS)
-    raise ReadError(f"{path}: not a recording of a known format; expected one of {known}")
+    if not there:
+        raise ReadError(f"{path}: {'a link to a file that is not there' if is_link else 'no such file'}; {expected}")
+    raise ReadError(f"{path}: not a recording of a known format; {expected}")
 
 
 def read(path: str | Path, *, unit: str | None = None) -> Recording:
@@ -39,17 +44,34 @@ def read(path: str | Path, *, unit: str | None = None) -> Recording:
 
 
 def find(folder: str | Path) -> list[Path]:
-    """All recordings below a folder, sorted by path. Raises ReadError if there is no such folder."""
+    """All recordings below a folder, sorted by path; links are followed, hidden files and folders are not.
+
+    Damaged files, and folders that cannot be opened, are listed too, so that reading them says what is wrong.
+    Raises ReadError if there is no such folder.
+    """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ReadError(f"{folder}: no such folder")
-    return sorted(_walk(folder))
+        raise ReadError(f"{folder}: no such folder; expected one that holds recordings")
+    closed: list[Path] = []
+    found = [path for files in _folders(folder, closed) for reader in READERS for path in reader.listed(files)]
+    return sorted(found + closed)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and any(reader.listed(path) for reader in READERS):
-            yield path
+def _folders(root: Path, closed: list[Path]) -> Iterator[list[Path]]:
+    """The files of each folder below, each folder once even where links lead in circles; `closed` collects those that
+    cannot be opened.
+    """
+    seen = set()
+    for place, below, names in os.walk(
+        root, followlinks=True, onerror=lambda error: closed.append(Path(error.filename))
+    ):
+        stat = os.stat(place)
+        if (stat.st_dev, stat.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield [Path(place, name) for name in names if not name.startswith(".")]
 
 
 class RecordingFile(LazyRecording):
@@ -58,7 +80,7 @@ class RecordingFile(LazyRecording):
     def __init__(self, path: str | Path, *, unit: str | None = None) -> None:
         self.path = Path(path)
         self.unit = unit
-        self.id = self.path.with_suffix("").name
+        self.id = self.path.stem
         self.subject = None
 
     @property
