@@ -11,14 +11,14 @@ def draw_noise(rng: np.random.Generator, n_leads: int, n: int, rate: float, leve
     if level <= 0:
         return np.zeros((n_leads, n), dtype=np.float32)
     t = np.arange(n, dtype=np.float32) / np.float32(rate)
-    # White: the amplifier's, and as muscle activity ten times that; per lead, lognormal over recordings.
+    # White: the amplifier's, in some recordings raised by muscles; per lead, lognormal over recordings.
     size = level * 0.006 * rng.lognormal(0, 0.5)
     if rng.random() < 0.12:
         size *= rng.uniform(1.5, 4)
     noise = rng.standard_normal((n_leads, n), dtype=np.float32)
     noise[:, 1:] = noise[:, 1:] + np.float32(0.4) * noise[:, :-1]
     noise *= (size * rng.lognormal(0, 0.35, (n_leads, 1))).astype(np.float32)
-    noise += _wander(rng, n_leads, t, level)
+    noise += _wander(rng, n_leads, n, rate, level)
     if rng.random() < 0.15:
         hertz = float(rng.choice([50.0, 60.0]))
         if hertz < rate / 2:
@@ -31,10 +31,11 @@ def draw_noise(rng: np.random.Generator, n_leads: int, n: int, rate: float, leve
     return noise
 
 
-def _wander(rng: np.random.Generator, n_leads: int, t: Array, level: float) -> Array:
-    """Respiration and drift: slow random values joined smoothly, at 20 Hz and then straight between."""
-    slow = np.arange(0, t[-1] + 0.1, 0.05)
-    knots = rng.normal(0, 1, (n_leads, int(slow[-1] / 1.5) + 3)).cumsum(axis=1)
+def _wander(rng: np.random.Generator, n_leads: int, n: int, rate: float, level: float) -> Array:
+    """Respiration and drift: slow random values joined smoothly, at about 20 Hz and then straight between."""
+    hop = max(1, round(rate / 20))
+    slow = np.arange(-(-n // hop) + 1) * (hop / rate)
+    knots = rng.normal(0, 1, (n_leads, int(slow[-1] / 1.5) + 2)).cumsum(axis=1)
     knots -= knots.mean(axis=1, keepdims=True)
     size = level * 0.02 * rng.lognormal(0, 0.7)
     breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * slow + rng.uniform(0, 6.3))
@@ -43,4 +44,7 @@ def _wander(rng: np.random.Generator, n_leads: int, t: Array, level: float) -> A
     part = slow / 1.5 - place
     part = part * part * (3 - 2 * part)
     drift = size * (knots[:, place] * (1 - part) + knots[:, place + 1] * part) + weights[:, None] * breath
-    return np.array([np.interp(t, slow, row) for row in drift], dtype=np.float32)
+    drift = drift.astype(np.float32)[:, :, None]
+    straight = np.arange(hop, dtype=np.float32) / np.float32(hop)
+    fine = drift[:, :-1] + np.diff(drift, axis=1) * straight
+    return np.asarray(fine.reshape(n_leads, -1)[:, :n], dtype=np.float32)

@@ -154,6 +154,8 @@ def draw_patient(
     qtc = (416 if female else 404) + 0.5 * years + 15 * own[2]  # A, B
     p_duration = (108 if female else 112) + 0.15 * years + 9 * own[3]  # A
     axis = (39 if female else 35) - 0.55 * years + 20 * own[4]  # A, B
+    if person.pattern == "LAFB":  # What defines it: left of -45 degrees.
+        axis = -52 - 18 * person.severity + 3 * own[4]
     low, high = max(0.0, 4.1 - max(k, 2.0)), max(0.0, min(k, 8.5) - 5.0)
     s = person.sensitivity
     st = 0.0 if female else 0.035  # G
@@ -164,7 +166,7 @@ def draw_patient(
         potassium=round(k, 2),
         rhythm=rhythm,
         pr=float(np.clip(pr + 4.6 * low + 13 * s * high, 110, 320)),  # C, D
-        qrs=float(np.clip(qrs + 9 * s * max(0.0, high - 1.2), 68, 190)),
+        qrs=float(np.clip(_widened(qrs + 9 * s * max(0.0, high - 1.2), person), 68, 190)),
         qtc=float(qtc + 12.8 * low - 6 * s * high),  # C
         p_duration=float(np.clip(p_duration + 2.7 * low, 75, 150)),  # C
         p_gain=float(max(0.05, 1 + 0.035 * low - 0.25 * s * max(0.0, high - 1.0)) * rng.lognormal(0, 0.15)),  # C
@@ -175,6 +177,15 @@ def draw_patient(
         axis=float(axis),
         variability=float(np.clip(1.6 - 0.014 * person.age, 0.3, 1.5) * rng.lognormal(0, 0.35)),  # I
     )
+
+
+def _widened(qrs: float, person: Person) -> float:
+    """QRS duration with what the person's disease adds, ms."""
+    if person.pattern == "LBBB":
+        return max(qrs, 122 + 35 * person.severity)
+    if person.pattern == "RBBB":
+        return max(qrs, 118 + 30 * person.severity)
+    return qrs * 1.07 if person.pattern == "LVH" else qrs
 
 
 def _draw_potassium(rng: np.random.Generator) -> float:

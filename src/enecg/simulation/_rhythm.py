@@ -89,7 +89,7 @@ def _sinus_arrhythmia(rng: np.random.Generator, patient: Patient, seconds: float
 def _first_degree(rng: np.random.Generator, patient: Patient, seconds: float) -> Events:
     rate = _within(rng, 68, 9, 61, 92)
     times = _sinus_times(rng, rate, seconds, 0.015, 0.012)
-    return _conducted(times, max(206.0, patient.pr + rng.gamma(2.0, 22.0)), patient.qrs, patient.p_duration)
+    return _conducted(times, max(203.0, patient.pr) + rng.gamma(2.0, 14.0), patient.qrs, patient.p_duration)
 
 
 def _premature(ventricular: bool) -> Callable[..., Events]:
@@ -97,10 +97,12 @@ def _premature(ventricular: bool) -> Callable[..., Events]:
         rate = _within(rng, 72, 9, 61, 95)
         base = _sinus_times(rng, rate, seconds, 0.015, 0.012)
         pr = min(patient.pr, 198)
-        inside = np.flatnonzero((base > 0.4) & (base < seconds - 0.9))
+        # One at least falls inside; none comes before, as an atrial one moves all beats that follow.
+        inside = np.flatnonzero((base > 0) & (base < seconds - 0.85 * 60 / rate))
         chosen = rng.random(len(base)) < rng.choice([0.1, 0.18, 0.3])
         if rng.random() < 0.15:
             chosen = np.arange(len(base)) % 2 == 0
+        chosen[base <= 0] = False
         chosen[rng.choice(inside)] = True
         events, skip, shift = Events(), False, 0.0
         coupling = rng.uniform(0.5, 0.68) if ventricular else rng.uniform(0.58, 0.76)

@@ -12,10 +12,12 @@ from enecg.recording import STANDARD_LEADS, Recording
 from enecg.simulation._noise import draw_noise
 from enecg.simulation._patient import PATTERNS, Patient, draw_patient, draw_person
 from enecg.simulation._rhythm import Events, draw_events
-from enecg.simulation._waves import DOWER, INDEPENDENT, draw_dipole, frontal_axis
+from enecg.simulation._waves import DOWER, INDEPENDENT, Complex, draw_dipole, frontal_axis
 from enecg.tasks import RHYTHMS
 
-VERSION = 1
+Times = npt.NDArray[np.float64]
+
+VERSION = 2
 """Raised whenever the recordings of a seed change."""
 
 LABELS = ("rr_interval", "age", "sex", "potassium", "rhythm", "superclass")
@@ -26,18 +28,20 @@ class Truth:
     """What is true of a simulated recording. Times in s from its start, intervals in ms, NaN where there is none.
 
     beats : of the R peaks inside the recording;  kinds : "normal", "ventricular" or "paced", of each.
-    qrs_on, qrs_off, t_peak, t_off : of each beat;  p_peaks : middles of the P waves.
+    qrs_on, qrs_off, t_peak, t_off : of each beat, also of a T wave that runs into the next beat;
+    p_peaks : middles of the P waves, those hidden in other waves too.
     rr, pr, qrs, qt : mean RR, and intervals of the prevailing beats;  axis : frontal, of QRS, degrees.
     potassium : mmol/L;  labels : of each task, None where left out on request.
+    Nothing here depends on the sampling rate or on the noise.
     """
 
-    beats: npt.NDArray[np.float64]
+    beats: Times
     kinds: tuple[str, ...]
-    qrs_on: npt.NDArray[np.float64]
-    qrs_off: npt.NDArray[np.float64]
-    t_peak: npt.NDArray[np.float64]
-    t_off: npt.NDArray[np.float64]
-    p_peaks: npt.NDArray[np.float64]
+    qrs_on: Times
+    qrs_off: Times
+    t_peak: Times
+    t_off: Times
+    p_peaks: Times
     rr: float
     pr: float
     qrs: float
@@ -72,6 +76,7 @@ def simulate(
     patient : what is given instead of drawn: `age`, `sex`, `pattern`, `potassium` (mmol/L), `rhythm`.
     Raises RecordingError for values that no recording can have.
     """
+    _check({"n": n}, {})
     return [
         simulate_one(
             index,
@@ -99,8 +104,10 @@ def simulate_one(
     patient: Mapping[str, Any] | None = None,
 ) -> SimulatedRecording:
     """Recording `index` of a seed; arguments as for `simulate`."""
-    _check(index, rate, seconds, recordings_per_subject, missing, noise, patient or {})
     given = dict(patient or {})
+    options = {"rate": rate, "seconds": seconds, "missing": missing, "noise": noise}
+    options |= {"index": index, "seed": seed, "recordings_per_subject": recordings_per_subject}
+    _check(options, given)
     subject = index // recordings_per_subject
     person = draw_person(
         np.random.default_rng([seed, 1, subject]), *(given.get(name) for name in ("age", "sex", "pattern"))
@@ -112,7 +119,8 @@ def simulate_one(
     dipole, complexes = draw_dipole(rng, who, events, rate, n)
     signal = draw_noise(rng, len(INDEPENDENT), n, rate, noise)
     signal += DOWER.astype(np.float32) @ dipole.astype(np.float32)
-    truth = _truth(who, events, complexes, seconds, rng, missing)
+    hidden = np.random.default_rng([seed, 3, index]).random(len(LABELS)) < missing
+    truth = _truth(who, events, complexes, seconds, hidden)
     recording = Recording(
         signal=_twelve(signal),
         rate=rate,
@@ -140,7 +148,7 @@ def _twelve(signal: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _truth(
-    who: Patient, events: Events, complexes: list[Any], seconds: float, rng: np.random.Generator, missing: float
+    who: Patient, events: Events, complexes: list[Complex], seconds: float, hidden: npt.NDArray[np.bool_]
 ) -> Truth:
     inside = [k for k, beat in enumerate(events.beats) if 0 <= beat.time < seconds]
     beats = np.array([events.beats[k].time for k in inside])
@@ -163,14 +171,13 @@ def _truth(
         "rhythm": who.rhythm,
         "superclass": list(who.superclass),
     }
-    hidden = rng.random(len(LABELS)) < missing
     labels = {name: None if hide else labels[name] for name, hide in zip(LABELS, hidden, strict=True)}
     return Truth(
         beats=beats,
         kinds=kinds,
         p_peaks=p_peaks,
         rr=rr,
-        pr=_pr(who, marks["qrs_on"], p_peaks),
+        pr=_pr(who, marks["qrs_on"][[kind == "normal" for kind in kinds]], p_peaks),
         qrs=(common.qrs_off - common.qrs_on) * 1000,
         qt=(common.t_off - common.qrs_on) * 1000,
         axis=frontal_axis(common),
@@ -180,33 +187,63 @@ def _truth(
     )
 
 
-def _pr(who: Patient, qrs_on: npt.NDArray[np.float64], p_peaks: npt.NDArray[np.float64]) -> float:
-    """Median time from the onset of P to that of QRS; NaN where P waves do not lead."""
-    if who.rhythm in ("atrial fibrillation", "atrial flutter", "ventricular tachycardia", "paced rhythm"):
+_LED_BY_P = (
+    "sinus rhythm",
+    "sinus bradycardia",
+    "sinus tachycardia",
+    "sinus arrhythmia",
+    "1st degree AV block",
+    "sinus with ventricular premature beats",
+    "sinus with atrial premature beats",
+    "ectopic atrial rhythm",
+)
+"""Rhythms with one P wave before each normal beat, at a steady distance."""
+
+
+def _pr(who: Patient, onsets: Times, p_peaks: Times) -> float:
+    """Median time from the onset of P to that of QRS, of normal beats; NaN where P waves do not lead.
+
+    onsets : of the normal beats' QRS.
+    """
+    if who.rhythm not in _LED_BY_P:
         return float("nan")
-    if who.rhythm == "AV block of 2nd or 3rd degree" or not len(p_peaks):
-        return float("nan")
-    before = [onset - p_peaks[p_peaks < onset].max() for onset in qrs_on if (p_peaks < onset).any()]
+    before = [onset - p_peaks[p_peaks < onset].max() for onset in onsets if (p_peaks < onset).any()]
     return float(np.median(before) * 1000 + who.p_duration / 2) if before else float("nan")
 
 
-def _check(
-    index: int, rate: float, seconds: float, per_subject: int, missing: float, noise: float, patient: Mapping[str, Any]
-) -> None:
-    """Raises RecordingError for what cannot be simulated."""
-    problems = {
-        "index of 0 at least": index < 0,
-        "rate of 50 to 5000 Hz": not 50 <= rate <= 5000,
-        "length of 2 to 3600 s": not 2 <= seconds <= 3600,
-        "1 recording of each subject at least": per_subject < 1,
-        "share of missing labels from 0 to 1": not 0 <= missing <= 1,
-        "noise of 0 at least": not noise >= 0,
-    }
-    unknown = set(patient) - {"age", "sex", "pattern", "potassium", "rhythm"}
-    problems[f"patient without {', '.join(sorted(unknown))}"] = bool(unknown)
-    problems[f"rhythm among {', '.join(RHYTHMS)}"] = patient.get("rhythm", "sinus rhythm") not in RHYTHMS
-    problems[f"pattern among {', '.join(filter(None, PATTERNS))}"] = patient.get("pattern", "") not in PATTERNS
-    problems["sex male or female"] = patient.get("sex", "male") not in ("male", "female")
-    wrong = [text for text, is_wrong in problems.items() if is_wrong]
-    if wrong:
-        raise RecordingError(f"cannot be simulated: expected {'; '.join(wrong)}")
+_OPTIONS = {
+    "n": (0, np.inf, ""),
+    "index": (0, np.inf, ""),
+    "seed": (0, np.inf, ""),
+    "rate": (50, 5000, " Hz"),
+    "seconds": (2, 3600, ""),
+    "recordings_per_subject": (1, np.inf, ""),
+    "missing": (0, 1, ""),
+    "noise": (0, 1000, ""),
+}
+_PATIENT = {
+    "age": (0, 120, " years"),
+    "sex": ("female", "male"),
+    "pattern": tuple(PATTERNS),
+    "potassium": (1, 10, " mmol/L"),
+    "rhythm": tuple(RHYTHMS),
+}
+
+
+def _check(options: Mapping[str, Any], patient: Mapping[str, Any]) -> None:
+    """Raises RecordingError for what cannot be simulated, with all that is wrong."""
+    wrong = [_problem(name, value, _OPTIONS[name]) for name, value in options.items()]
+    wrong += [_problem(name, value, _PATIENT[name]) for name, value in patient.items() if name in _PATIENT]
+    wrong += [f"patient with {name!r}, expected {', '.join(_PATIENT)}" for name in patient if name not in _PATIENT]
+    if any(wrong):
+        raise RecordingError(f"cannot be simulated: {'; '.join(filter(None, wrong))}")
+
+
+def _problem(name: str, value: Any, allowed: tuple[Any, ...]) -> str:
+    """What is wrong with a value, or nothing. allowed : texts, or (lowest, highest, unit)."""
+    low, high, unit = allowed[0], allowed[1], allowed[-1]
+    if isinstance(low, str):
+        return "" if value in allowed else f"{name} {value!r}, expected one of {', '.join(map(repr, allowed))}"
+    if isinstance(value, (int, float, np.number)) and low <= value <= high:
+        return ""
+    return f"{name} {value!r}, expected {f'{low} or more' if high == np.inf else f'{low} to {high}'}{unit}"

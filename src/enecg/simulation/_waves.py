@@ -4,6 +4,7 @@
 Frank's axes: X to the left, Y to the feet, Z to the back; mV.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,10 @@ DOWER = np.array(
 )
 """Leads I, II, V1 to V6 of a dipole (x, y, z): Dower, Machado, Osborne, Clin Cardiol 1980;3:87."""
 
-_REACH = 4.0
+_FIRST, _FOOT = DOWER[0], 2 / np.sqrt(3) * (DOWER[1] - DOWER[0] / 2)
+"""Lead I, and aVF in the scale of the bipolar leads: the two axes of the frontal plane."""
+
+_REACH = 4.5
 """Standard deviations drawn of each Gaussian."""
 
 
@@ -66,18 +70,20 @@ def ventricular_complex(patient: Patient, rr: float, kind: str, odd: Array) -> C
         (0.0, 0.14, _v(0.98, 0.84, 0.32)),
         (0.26, 0.12, _v(-0.28, -0.18, 0.52)),
     ]
-    t = _v(0.30, 0.23, -0.17) * patient.t_gain
+    t = _v(0.36, 0.12, -0.17) * patient.t_gain
     st = _v(0.5, 0.3, -1.2) * patient.st
     if kind != "normal":
-        d, g = max(d, 0.145 if kind == "ventricular" else 0.155), 1.0
-        main = odd * 1.3 if kind == "ventricular" else _v(0.75, -0.85, 0.75)
-        qrs = [(-0.15, 0.17, main * 0.8), (0.17, 0.18, main)]
+        # A ventricle excited from its own wall or a wire takes some 55 ms more than through its bundles.
+        d, g = d + (0.055 if kind == "ventricular" else 0.065), 1.0
+        main = odd * 1.3 if kind == "ventricular" else _turned(_v(0.75, -0.85, 0.75), person.rotation)
+        side = np.roll(main, 1) * 0.3
+        qrs = [(-0.12, 0.08, main * 0.8 + side), (0.08, 0.13, main * 0.9), (0.32, 0.1, main * 0.3 - side)]
         t, st = -0.32 * main, -0.08 * main
     else:
-        qrs, t, st, d, g = _diseased(qrs, t, st, d, g, patient)
+        turn = np.array([person.rotation[0], person.rotation[1], 0.0])
+        turn[2] = _turn_to_axis(qrs, turn, patient.axis)
+        qrs, t, st, g = _diseased(qrs, t, st, g, patient, turn)
         t = _turned(t, person.rotation * 0.7 + np.array([0.0, 0.25 * max(0, person.age - 51), 0.0]))  # QRS-T angle: H
-        main_axis = np.degrees(np.arctan2(0.84, 0.98))
-        turn = np.array([person.rotation[0], person.rotation[1], patient.axis - main_axis])
         qrs = [(at, width, _turned(vector, turn)) for at, width, vector in qrs]
     # Fridericia: QT grows with the cube root of RR; wide complexes lengthen it by their excess.
     qt = patient.qtc / 1000 * np.cbrt(np.clip(rr, 0.3, 1.6)) + max(0.0, d - 0.11)
@@ -100,24 +106,20 @@ Parts = list[tuple[float, float, Array]]
 
 
 def _diseased(
-    qrs: Parts, t: Array, st: Array, d: float, g: float, patient: Patient
-) -> tuple[Parts, Array, Array, float, float]:
-    """What the person's disease does to a normal complex, by its severity."""
+    qrs: Parts, t: Array, st: Array, g: float, patient: Patient, turn: Array
+) -> tuple[Parts, Array, Array, float]:
+    """What the person's disease does to a normal complex, by its severity. turn : what follows for all of QRS."""
     s, pattern = patient.person.severity, patient.person.pattern
     if pattern == "LBBB":
-        d = max(d, 0.122 + 0.035 * s)
         qrs = [(-0.12, 0.15, _v(0.62, 0.35, 0.62)), (0.2, 0.17, _v(0.95, 0.25, 0.55))]
         t, st = _v(-0.25, -0.05, -0.3), _v(-0.08, 0, -0.09)
     elif pattern == "RBBB":
-        d = max(d, 0.118 + 0.03 * s)
         qrs = [(at * 0.75, width * 0.75, vector) for at, width, vector in qrs]
         qrs.append((0.42, 0.1, _v(-0.5, 0.0, -0.62) * (0.6 + 0.4 * s)))
         t = t + _v(0.08, 0, 0.14) * s
     elif pattern == "LAFB":
-        qrs = [
-            (qrs[0][0], qrs[0][1], _v(-0.1, 0.22 * s, -0.14)),
-            *[(a, w, _turned(v, _v(0, 0, -75 * s))) for a, w, v in qrs[1:]],
-        ]
+        # The first vector stays where it is, to the right and down: small R waves in II, III, aVF.
+        qrs = [(qrs[0][0], qrs[0][1], _turned(_v(-0.1, 0.22 * s, -0.14), _v(0, 0, -turn[2]))), *qrs[1:]]
     elif pattern == "anterior MI":
         qrs = [(-0.28, 0.14, _v(-0.1, 0.0, 0.4 * s)), *qrs[1:]]
         t, st = t * (1 - 1.3 * s) + _v(0, 0, 0.16 * s), st + _v(0.02, 0, -0.10 * s)
@@ -127,10 +129,26 @@ def _diseased(
     elif pattern == "ST-T changes":
         t, st = t * (1 - 1.15 * s), st + _v(-0.09, -0.05, 0.06) * s
     elif pattern == "LVH":
-        g, d = g * (1.3 + 0.55 * s), d * 1.07
+        g *= 1.3 + 0.55 * s
         if s > 0.65:
             t, st = t * (1 - 1.5 * s), st + _v(-0.08, -0.02, 0.04) * s
-    return qrs, t, st, d, g
+    return qrs, t, st, g
+
+
+def _turn_to_axis(parts: Parts, tilt: Array, axis: float) -> float:
+    """Degrees about Z that bring the frontal axis of waves, tilted about X and Y first, to `axis` degrees.
+
+    Dower's leads stretch the frontal plane, so the angle of a lead's triangle is not that of the dipole.
+    """
+    area = sum((width * _turned(vector, tilt) for _, width, vector in parts), np.zeros(3))
+    x, y, z = area
+    c, s = np.cos(np.radians(axis)), np.sin(np.radians(axis))
+    along, across = c * _FIRST + s * _FOOT, c * _FOOT - s * _FIRST
+    # Nothing may be left across the wanted axis: p cos + q sin + r = 0 has two answers, one of them along it.
+    p, q, r = across[0] * x + across[1] * y, across[1] * x - across[0] * y, across[2] * z
+    middle, reach = np.arctan2(q, p), np.arccos(np.clip(-r / np.hypot(p, q), -1, 1))
+    turns = np.degrees([middle + reach, middle - reach])
+    return float(max(turns, key=lambda turn: float(along @ _turned(area, _v(0, 0, turn)))))
 
 
 def _turned(vector: Array, degrees: Array) -> Array:
@@ -146,12 +164,13 @@ def _turned(vector: Array, degrees: Array) -> Array:
 def frontal_axis(found: Complex) -> float:
     """Frontal axis of QRS in degrees from the areas of leads I and aVF (Einthoven's triangle)."""
     inside = [wave for wave in found.waves if found.qrs_on <= wave.delay <= found.qrs_off]
-    area = sum((wave.width * (DOWER[:2] @ wave.vector) for wave in inside), np.zeros(2))
-    foot = area[1] - area[0] / 2
-    return float(np.degrees(np.arctan2(2 / np.sqrt(3) * foot, area[0])))
+    area = sum((wave.width * wave.vector for wave in inside), np.zeros(3))
+    return float(np.degrees(np.arctan2(_FOOT @ area, _FIRST @ area)))
 
 
-P_VECTORS = {"sinus": _v(0.055, 0.105, 0.0), "ectopic": _v(0.03, -0.09, -0.03), "retrograde": _v(0.02, -0.10, 0.0)}
+P_VECTORS = {"sinus": _v(0.11, 0.07, 0.0), "ectopic": _v(0.03, -0.09, -0.03), "retrograde": _v(0.02, -0.10, 0.0)}
+_LEFT_ATRIUM = _v(0.005, 0.0, 0.015)
+"""mV by which the second half of a P wave points to the left and back: V1 ends below the line."""
 
 
 def draw_dipole(
@@ -165,25 +184,18 @@ def draw_dipole(
     before = np.diff(times, prepend=times[:1] - np.median(np.diff(times)) if len(times) > 1 else times[:1] - 0.8)
     # QT follows the mean rate with a lag, so it is taken from half the beat's own and half the median interval.
     lagged = np.round((0.5 * before + 0.5 * np.median(before)) / 0.04) * 0.04
-    cache: dict[tuple[str, float], Complex] = {}
-    complexes: list[Complex] = []
-    drawn: list[tuple[float, float, float, float, float]] = []
+    known: dict[tuple[str, float], Complex] = {}
+    for beat, rr in zip(events.beats, lagged.tolist(), strict=True):
+        if (beat.kind, rr) not in known:
+            known[beat.kind, rr] = ventricular_complex(patient, rr, beat.kind, odd)
+    complexes = [known[beat.kind, rr] for beat, rr in zip(events.beats, lagged.tolist(), strict=True)]
+    tables = {id(found): _table(found.waves) for found in known.values()}
     swings = 1 + 0.05 * np.sin(2 * np.pi * breath * times + phase)
-    for beat, rr, swing in zip(events.beats, lagged.tolist(), swings.tolist(), strict=True):
-        key = (beat.kind, rr)
-        if key not in cache:
-            cache[key] = ventricular_complex(patient, rr, beat.kind, odd)
-        found = cache[key]
-        complexes.append(found)
-        for wave in found.waves:
-            x, y, z = wave.vector
-            drawn.append((beat.time + wave.delay, wave.width, x * swing, y * swing, z * swing))
-    width = patient.p_duration / 1000 / 5
-    for atrium in events.atria:
-        x, y, z = P_VECTORS[atrium.kind] * patient.p_gain
-        drawn.append((atrium.time - 0.4 * width, width, 0.75 * x, 0.75 * y, 0.75 * z))
-        drawn.append((atrium.time + 0.9 * width, width, 0.5 * x + 0.005, 0.5 * y, 0.5 * z + 0.015))
-    dipole = _rendered(np.array(drawn), rate, n)
+    drawn = np.concatenate([tables[id(found)] for found in complexes])
+    counts = [len(found.waves) for found in complexes]
+    drawn[:, 0] += np.repeat(times, counts)
+    drawn[:, 2:] *= np.repeat(swings, counts)[:, None]
+    dipole = _rendered(np.concatenate([drawn, _p_waves(patient, events)]), rate, n)
     for beat, found in zip(events.beats, complexes, strict=True):
         if beat.kind == "paced":
             _spike(dipole, rate, beat, found)
@@ -191,20 +203,34 @@ def draw_dipole(
     return dipole, complexes
 
 
+def _table(waves: Iterable[Wave]) -> Array:
+    """Waves as rows (time, width, x, y, z)."""
+    return np.array([(wave.delay, wave.width, *wave.vector) for wave in waves]).reshape(-1, 5)
+
+
+def _p_waves(patient: Patient, events: Events) -> Array:
+    """Each P wave as two Gaussians, of the right and the left atrium; rows as of `_table`."""
+    width = patient.p_duration / 1000 / 5
+    waves = []
+    for atrium in events.atria:
+        vector = P_VECTORS[atrium.kind] * patient.p_gain
+        waves.append(Wave(atrium.time - 0.4 * width, width, 0.75 * vector))
+        waves.append(Wave(atrium.time + 0.9 * width, width, 0.5 * vector + _LEFT_ATRIUM))
+    return _table(waves)
+
+
 def _rendered(drawn: Array, rate: float, n: int) -> Array:
-    """The sum [3, sample] of Gaussians, rows (time, width, x, y, z), each drawn only where it is not nothing."""
-    dipole = np.zeros((3, n + 1))
-    reach = np.ceil(_REACH * drawn[:, 1] * rate)
-    sizes = 2 ** np.ceil(np.log2(reach))
-    for size in np.unique(sizes):
-        part = drawn[sizes == size]
-        middle = np.round(part[:, 0] * rate).astype(np.intp)
-        places = middle[:, None] + np.arange(-int(size), int(size) + 1)
-        shape = np.exp(-0.5 * ((places / rate - part[:, :1]) / part[:, 1:2]) ** 2)
-        inside = np.where((places >= 0) & (places < n), places, n).ravel()
-        for axis in range(3):
-            dipole[axis] += np.bincount(inside, (shape * part[:, 2 + axis, None]).ravel(), minlength=n + 1)
-    return dipole[:, :n]
+    """The sum [3, sample] of Gaussians, rows as of `_table`, each drawn only where it is not nothing."""
+    time, width = drawn[:, 0], drawn[:, 1]
+    middle = np.round(time * rate).astype(np.intp)
+    reach = np.ceil(_REACH * width * rate).astype(np.intp)
+    first = np.clip(middle - reach, 0, n)
+    counts = np.clip(middle + reach + 1, first, n) - first
+    # All samples of all Gaussians in one row: which Gaussian, and which sample of the recording.
+    owner = np.repeat(np.arange(len(drawn)), counts)
+    places = np.arange(len(owner)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    shape = np.exp(-0.5 * (places * (1 / rate / width)[owner] - (time / width)[owner]) ** 2)
+    return np.stack([np.bincount(places, shape * drawn[owner, axis], minlength=n) for axis in (2, 3, 4)])
 
 
 def _spike(dipole: Array, rate: float, beat: Beat, found: Complex) -> None:
