@@ -2,7 +2,8 @@
 
 A layer with weight W and bias b, adapted, gives  W x + b + (alpha / r) B A x,  with A [r, in], B [out, r]. The output
 rows belong to the task alone and are trained whole, as PEFT's `modules_to_save`. Adapters of many tasks are trained in
-one pass: their arrays are stacked, their losses and optimiser states do not touch each other.
+one pass: their arrays are stacked, their losses, optimiser states and stopping do not touch each other, and all see the
+same batches, dropout and start, so that a task's adapter is the same whichever others are trained beside it.
 """
 
 from collections.abc import Mapping
@@ -40,10 +41,12 @@ class Adapter:
     def outputs(self, trunk: Trunk, x: Array, hidden: tuple[Array, Array]) -> Array:
         """The task's answer [recording, output]; hidden : `trunk.hidden(x)`, shared by all tasks."""
         one, two = hidden
-        if self.first is not None and self.second is not None:
-            h = np.maximum(one + SCALE * (x @ self.first[0].T) @ self.first[1].T, 0)
-            low = SCALE * (h @ self.second[0].T) @ self.second[1].T
-            two = np.asarray(h @ trunk.second[0].T + trunk.second[1] + low, dtype=np.float32)
+        if self.first is not None:
+            one = np.asarray(one + SCALE * (x @ self.first[0].T) @ self.first[1].T, dtype=np.float32)
+            two = np.maximum(one, 0) @ trunk.second[0].T + trunk.second[1]
+        if self.second is not None:
+            low = SCALE * (np.maximum(one, 0) @ self.second[0].T) @ self.second[1].T
+            two = np.asarray(two + low, dtype=np.float32)
         return np.asarray(np.maximum(two, 0) @ self.row[0].T + self.row[1], dtype=np.float32)
 
     def to_peft(self) -> dict[str, Array]:
@@ -103,10 +106,10 @@ def train_adapters(
     optimiser = torch.optim.AdamW(stack.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     with torch.no_grad():
         base = torch.addmm(stack.base_first[1], x, stack.base_first[0].T)
-    best = {
-        name: (stack.loss_of(name, x, base, targets, validation), stack.adapter(name, used=False)) for name in spaces
-    }
-    best_epoch = 0
+    start = stack.losses(x, base, targets, validation)
+    best = {name: (start[name], stack.adapter(name, used=False)) for name in spaces}
+    best_epoch = dict.fromkeys(spaces, 0)
+    running = set(spaces)
     steps = max(1, len(rows) // settings.batch)
     order = torch.from_numpy(rows)
     for epoch in range(max(settings.max_epochs, -(-settings.min_steps // steps))):
@@ -116,14 +119,14 @@ def train_adapters(
             outputs = stack.forward(x[batch], base[batch], training=True)
             loss = stack.loss(outputs, {name: targets[name][batch] for name in spaces})
             optimiser.zero_grad()
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-        for name in spaces:
-            now = stack.loss_of(name, x, base, targets, validation)
-            if now < best[name][0] - 1e-5:
-                best[name], best_epoch = (now, stack.adapter(name, used=True)), epoch
-        if epoch - best_epoch >= settings.patience and (epoch + 1) * steps >= settings.min_steps:
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        for name, now in stack.losses(x, base, targets, validation).items():
+            if name in running and now < best[name][0] - 1e-5:
+                best[name], best_epoch[name] = (now, stack.adapter(name, used=True)), epoch
+        if (epoch + 1) * steps >= settings.min_steps:
+            running = {name for name in running if epoch - best_epoch[name] < settings.patience}
+        if not running:
             break
     return {name: adapter for name, (_, adapter) in best.items()}
 
@@ -150,10 +153,11 @@ class _Stack:
         def start(*shape: int) -> torch.Tensor:
             # PEFT's start: A uniform with bound 1 / sqrt(in), B zero.
             bound = shape[-1] ** -0.5
-            return torch.empty(*shape).uniform_(-bound, bound, generator=generator).requires_grad_()
+            one = torch.empty(*shape).uniform_(-bound, bound, generator=generator)
+            return one.repeat(n, 1, 1).requires_grad_()
 
-        self.first = (start(n, RANK, dim), torch.zeros(n, width, RANK, requires_grad=True))
-        self.second = (start(n, RANK, width), torch.zeros(n, width, RANK, requires_grad=True))
+        self.first = (start(RANK, dim), torch.zeros(n, width, RANK, requires_grad=True))
+        self.second = (start(RANK, width), torch.zeros(n, width, RANK, requires_grad=True))
         self.rows = {}
         for name, space in spaces.items():
             weight, bias = trunk.rows.get(name, (np.zeros((len(space.base), width), np.float32), space.start))
@@ -170,13 +174,16 @@ class _Stack:
         import torch
 
         thin, hidden = (self.settings.lora_dropout, self.settings.dropout) if training else (0.0, 0.0)
-        low = torch.einsum("bd,trd->tbr", dropout(x, thin, self.generator), self.first[0])
+
+        def dropped(h: torch.Tensor, share: float) -> torch.Tensor:
+            return h * dropout(torch.ones(h.shape[-2:]), share, self.generator) if share else h
+
+        low = torch.einsum("bd,trd->tbr", dropped(x, thin), self.first[0])
         one = torch.relu(base + SCALE * torch.einsum("tbr,twr->tbw", low, self.first[1]))
-        one = dropout(one, hidden, self.generator)
-        low = torch.einsum("tbw,trw->tbr", dropout(one, thin, self.generator), self.second[0])
+        one = dropped(one, hidden)
+        low = torch.einsum("tbw,trw->tbr", dropped(one, thin), self.second[0])
         two = one @ self.base_second[0].T + self.base_second[1]
-        two = torch.relu(two + SCALE * torch.einsum("tbr,twr->tbw", low, self.second[1]))
-        two = dropout(two, hidden, self.generator)
+        two = dropped(torch.relu(two + SCALE * torch.einsum("tbr,twr->tbw", low, self.second[1])), hidden)
         return {name: two[place] @ self.rows[name][0].T + self.rows[name][1] for place, name in enumerate(self.names)}
 
     def loss(self, outputs: "Mapping[str, torch.Tensor]", targets: "Mapping[str, torch.Tensor]") -> "torch.Tensor":
@@ -184,26 +191,28 @@ class _Stack:
 
         total = torch.zeros(())
         for name, space in self.spaces.items():
+            # A task without a label in the batch adds nothing, but its optimiser steps all the same.
             there = ~torch.isnan(targets[name]).any(dim=1)
-            if there.any():
-                total = (
-                    total + torch_loss(space.task, outputs[name][there], targets[name][there]).mean() / space.trivial
-                )
+            own = torch_loss(space.task, outputs[name][there], targets[name][there]).sum()
+            total = total + own / (max(1, int(there.sum())) * space.trivial)
         return total
 
-    def loss_of(
-        self, name: str, x: "torch.Tensor", base: "torch.Tensor", targets: "Mapping[str, torch.Tensor]", rows: Rows
-    ) -> float:
+    def losses(
+        self, x: "torch.Tensor", base: "torch.Tensor", targets: "Mapping[str, torch.Tensor]", rows: Rows
+    ) -> dict[str, float]:
+        """Each task's mean loss on its labelled rows, infinite where there are none."""
         import torch
 
         index = torch.from_numpy(rows)
-        wanted = targets[name][index]
-        there = ~torch.isnan(wanted).any(dim=1)
-        if not there.any():
-            return float("inf")
+        found = dict.fromkeys(self.names, float("inf"))
         with torch.no_grad():
-            outputs = self.forward(x[index[there]], base[index[there]], training=False)[name]
-            return float(torch_loss(self.spaces[name].task, outputs, wanted[there]).mean())
+            outputs = self.forward(x[index], base[index], training=False)
+        for name, space in self.spaces.items():
+            wanted = targets[name][index]
+            there = ~torch.isnan(wanted).any(dim=1)
+            if there.any():
+                found[name] = float(torch_loss(space.task, outputs[name][there], wanted[there]).mean())
+        return found
 
     def adapter(self, name: str, *, used: bool) -> Adapter:
         place = self.names.index(name)

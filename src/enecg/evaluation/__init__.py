@@ -5,7 +5,7 @@ Imports estimator and cohorts; imported by cli.
 
 from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted
 from enecg.evaluation._folds import Fold, cross_validation, few_subjects, shuffled, split_by_column
-from enecg.evaluation._tables import markdown, write_json
+from enecg.evaluation._tables import markdown, write_json, write_roles
 
 __all__ = [
     "Evaluation",
@@ -18,4 +18,5 @@ __all__ = [
     "shuffled",
     "split_by_column",
     "write_json",
+    "write_roles",
 ]

@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from enecg.ensemble import Ensemble
+from enecg.ensemble import Ensemble, Watch
 from enecg.evaluation._meter import Meter
 from enecg.experts import Expert
 
 
 class _Watch:
-    """Follows a fit: how long the heads of each expert take."""
+    """Follows a fit: how long the heads of each expert take. tell : told of every step too."""
 
-    def __init__(self, costs: "Costs", system: str) -> None:
-        self.costs, self.system = costs, system
+    def __init__(self, costs: "Costs", tell: Watch) -> None:
+        self.costs, self.tell = costs, tell
         self.whole, self.part, self.name = Meter(), Meter(), ""
 
     def __call__(self, step: str, done: float) -> None:
         """Called by the fit when it begins something: an expert's name, or another step."""
+        self.tell(step, done)
         if step != self.name:
             self.end_part()
             self.name = step
@@ -44,9 +45,9 @@ class Costs:
         self._found.setdefault((system, figure), []).append(value)
 
     @contextmanager
-    def watch(self, system: str) -> Iterator[_Watch]:
+    def watch(self, system: str, tell: Watch) -> Iterator[_Watch]:
         """Around a fit, to which what is yielded is given."""
-        watch = _Watch(self, system)
+        watch = _Watch(self, tell)
         with watch.whole:
             yield watch
             watch.end_part()

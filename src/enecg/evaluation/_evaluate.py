@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from enecg.cohorts import Cohort
-from enecg.ensemble import subject_codes
+from enecg.ensemble import Watch, subject_codes
 from enecg.errors import LeakageError
 from enecg.estimator import EnECG, encode_targets, subject_digest
 from enecg.evaluation._costs import Costs, costs_of
 from enecg.evaluation._folds import Fold, check_fold, cross_validation
 from enecg.evaluation._score import score
-from enecg.evaluation._systems import BEST, PAPER, PEER, Tested, answers_of, best_expert, values
+from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, Tested, answers_of, best_expert, values
+from enecg.progress import Bar, progress_bar
 from enecg.store import Embedded
 
 Array = npt.NDArray[np.float32]
@@ -25,10 +27,14 @@ class Evaluation:
     """Rows of a table, and what they were made from.
 
     rows : {"task", "system", "metric", "value", "low", "high", "n", ...};  about : cohort, counts, settings.
+    models : the estimators that were trained and tested, one for each fold.
+    roles : by recording's id, a letter for each fold: t(rained), v(alidated), e(xamined), - (left out).
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    models: list[EnECG] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -63,20 +69,31 @@ def evaluate(
     targets = {task.name: encode_targets(task, cohort.targets, len(cohort)) for task in estimator.task_list()}
     plan = rounds if rounds is not None else [cross_validation(cohort, estimator.task_list(), folds, seed)]
     costs = Costs()
+    models: list[EnECG] = []
     tested: list[list[Tested]] = []
-    for number, round_ in enumerate(plan):
-        tested.append([])
-        for fold in round_:
-            check_fold(cohort.subjects, fold)
-            part = _one_fold(estimator, embedded, targets, fold, paper, costs)
-            if peer is not None:
-                part.answers[PEER] = {name: own[part.places] for name, own in peer[number].items() if name in targets}
-            tested[number].append(part)
+    n_folds = sum(len(round_) for round_ in plan)
+    with progress_bar(estimator.progress, "evaluating", n_folds) as bar:
+        for number, round_ in enumerate(plan):
+            tested.append([])
+            for fold in round_:
+                check_fold(cohort.subjects, fold)
+                model = estimator.clone()
+                place = len(models)
+                tell = partial(_tell, bar, place, n_folds)
+                part = _one_fold(model, embedded, targets, fold, paper, costs, tell)
+                models.append(model)
+                if peer is not None:
+                    known = {name: own for name, own in peer[number].items() if name in targets}
+                    part.answers[PEER] = {name: own[part.places] for name, own in known.items()}
+                tested[number].append(part)
     about = {
         "trained": [int(fold.train.sum()) for round_ in plan for fold in round_],
         "validated": [int(fold.validation.sum()) for round_ in plan for fold in round_],
     }
-    return _evaluation(estimator, cohort, embedded, targets, tested, seen, seed, about, costs)
+    found = _evaluation(estimator, cohort, embedded, targets, tested, seen, seed, about, costs)
+    found.models = models
+    found.roles = _roles(plan, embedded.ids)
+    return found
 
 
 def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, seed: int = 0) -> Evaluation:
@@ -98,7 +115,9 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
     part = answers_of(model.ensemble_, embedded, np.arange(len(cohort)))
     flags = [*seen, *(["the ensemble"] if both else [])]
     about = {"trained on": model.training_["cohorts"], "trained": model.training_["n_recordings"]}
-    return _evaluation(model, cohort, embedded, targets, [[part]], flags, seed, about, Costs())
+    found = _evaluation(model, cohort, embedded, targets, [[part]], flags, seed, about, Costs())
+    found.roles = dict.fromkeys(embedded.ids, "e")
+    return found
 
 
 def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
@@ -120,31 +139,45 @@ def _met(card: Any, cohort: Cohort) -> bool:
     return "unknown" in card.seen or bool(names & set(card.seen))
 
 
+def _tell(bar: Bar, fold: int, folds: int, step: str, done: float) -> None:
+    bar.step(f"fold {fold + 1} of {folds}, {step}", fold + done)
+
+
+def _roles(plan: Sequence[Sequence[Fold]], ids: Sequence[str]) -> dict[str, str]:
+    folds = [fold for round_ in plan for fold in round_]
+    letters = np.full((len(ids), len(folds)), "-")
+    for column, fold in enumerate(folds):
+        for letter, side in zip("tve", (fold.train, fold.validation, fold.test), strict=True):
+            letters[side, column] = letter
+    return {name: "".join(row) for name, row in zip(ids, letters, strict=True)}
+
+
 def _paper_of(estimator: EnECG) -> EnECG:
     return estimator.clone().set_params(recipe="paper", settings=None)
 
 
 def _one_fold(
-    estimator: EnECG,
+    model: EnECG,
     embedded: Embedded,
     targets: Mapping[str, Array],
     fold: Fold,
     paper: bool,
     costs: Costs,
+    tell: Watch,
 ) -> Tested:
     rows = np.flatnonzero(fold.learned)
     part, own = embedded.take(rows), {name: column[rows] for name, column in targets.items()}
     places = np.flatnonzero(fold.test)
-    with costs.watch("ensemble") as watch:
-        ensemble = estimator.clone().fit_encoded(part, own, fold.validation[rows], watch=watch).ensemble_
-    costs.parameters("ensemble", ensemble)
+    with costs.watch(ENSEMBLE, tell) as watch:
+        ensemble = model.fit_encoded(part, own, fold.validation[rows], watch=watch).ensemble_
+    costs.parameters(ENSEMBLE, ensemble)
     made = answers_of(ensemble, embedded, places)
     checked = embedded.take(fold.validation)
     made.best = best_expert(ensemble, checked, {name: column[fold.validation] for name, column in targets.items()})
     made.answers[BEST] = {name: made.answers[f"{expert} alone"][name] for name, expert in made.best.items()}
     if paper:
-        other = _paper_of(estimator)
-        with costs.watch(PAPER) as watch:
+        other = _paper_of(model)
+        with costs.watch(PAPER, tell) as watch:
             fitted = other.fit_encoded(part, own, fold.validation[rows], watch=watch).ensemble_
         costs.parameters(PAPER, fitted)
         made.answers[PAPER] = values(fitted.predict(embedded.take(places)))

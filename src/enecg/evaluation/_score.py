@@ -32,6 +32,8 @@ DRAWS = 1000
 AGE_BANDS = ((0, 40), (40, 60), (60, 75), (75, 200))
 COMPARED = (PEER, BEST, UNIFORM, PAPER, "ensemble, top 2", "ensemble, top 1")
 MIN_GROUP = 30
+REGULAR_MS = 40
+"""Standard deviation of the annotated RR intervals up to which a rhythm counts as regular."""
 
 
 def score(
@@ -139,7 +141,8 @@ def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]])
 
 def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, cohort: Cohort) -> list[Row]:
     """The main metric by sex and by age band."""
-    metric = metrics_of(task)[0]
+    metrics = metrics_of(task)
+    metrics = metrics if task.name == "rr_interval" else metrics[:1]
     groups: dict[str, npt.NDArray[np.bool_]] = {}
     if "sex" in cohort.targets.columns and task.name != "sex":
         sex = np.array([str(value) for value in cohort.targets["sex"]])[rows]
@@ -147,13 +150,14 @@ def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, coh
     if "age" in cohort.targets.columns:
         age = cohort.targets["age"].cast(float).to_numpy()[rows]
         groups |= {f"{low} to {high} y": (age >= low) & (age < high) for low, high in AGE_BANDS}
+    if task.name == "rr_interval" and "rr_sd" in cohort.targets.columns:
+        spread = cohort.targets["rr_sd"].cast(float).fill_null(np.inf).to_numpy()[rows]
+        groups |= {f"RR SD up to {REGULAR_MS} ms": spread <= REGULAR_MS, "less regular": spread > REGULAR_MS}
     made = []
     for label, mask in groups.items():
         n = int(mask.sum())
-        if n >= MIN_GROUP:
-            values = [
-                make_metric(metric, Scored(task, truth[rows][mask], own[rows][mask]))(np.ones((1, n)))[0]
-                for own in rounds
-            ]
-            made.append(_row(task, ENSEMBLE, metric, float(np.mean(values)), n) | {"group": label})
+        for metric in metrics if n >= MIN_GROUP else ():
+            scored = [Scored(task, truth[rows][mask], own[rows][mask]) for own in rounds]
+            value = float(np.mean([make_metric(metric, one)(np.ones((1, n)))[0] for one in scored]))
+            made.append(_row(task, ENSEMBLE, metric, value, n) | {"group": label})
     return [row for row in made if np.isfinite(row["value"])]

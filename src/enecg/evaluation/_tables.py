@@ -1,59 +1,108 @@
 """Results on disk and on paper: JSON that a command wrote, and the Markdown made of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from enecg.errors import EnECGError
 
-def write_json(record: dict[str, Any], path: Path) -> None:
-    """Write results; numbers keep six digits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+_DIGITS = {"age": 2, "rr_interval": 1}
+"""Decimals of figures in a task's unit; probabilities and areas have three."""
+_IN_UNITS = ("mae", "rmse", "mae gain", "rmse gain", "mean interval")
+
+
+class ResultsError(EnECGError, OSError):
+    """Results that cannot be written."""
+
+
+def write_json(record: Mapping[str, Any], path: Path) -> None:
+    """Write results, numbers with six digits, aside and renamed. Raises ResultsError if that cannot be done."""
+    _write(path, json.dumps(_rounded(record), indent=1) + "\n")
+
+
+def write_roles(roles: Mapping[str, str], path: Path) -> None:
+    """Write which recordings were used: CSV, id and a letter for each fold (t, v, e, -)."""
+    _write(path, "id,role\n" + "".join(f"{name},{letters}\n" for name, letters in roles.items()))
+
+
+def _write(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(_rounded(record), indent=1) + "\n")
-    aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text)
+        aside.replace(path)
+    except OSError as error:
+        raise ResultsError(f"{path}: results cannot be written ({error}); choose a folder with free space") from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """One table for each task: systems down, metrics across, with intervals."""
-    rows = [row for row in record["rows"] if "group" not in row and row["task"]]
+def markdown(record: Mapping[str, Any]) -> str:
+    """Tables of an evaluation's record: each task's systems, paired differences, groups; then what systems cost."""
+    rows = record["rows"]
     parts = []
-    for task in dict.fromkeys(row["task"] for row in rows):
-        own = [row for row in rows if row["task"] == task]
-        metrics = list(dict.fromkeys(row["metric"] for row in own))
-        lines = [f"| {task} | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
-        for system in dict.fromkeys(row["system"] for row in own):
-            cells = [_cell([row for row in own if row["system"] == system and row["metric"] == m]) for m in metrics]
-            lines.append(f"| {system} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
-    groups = [row for row in record["rows"] if "group" in row]
+    for task in dict.fromkeys(row["task"] for row in rows if row["task"]):
+        own = [row for row in rows if row["task"] == task and "group" not in row]
+        plain = [row for row in own if not row["metric"].endswith(" gain")]
+        parts.append(_table(task, plain, lambda row: row["metric"]))
+        gains = [row for row in own if row["metric"].endswith(" gain")]
+        if gains:
+            parts.append(_table("gain of the ensemble over", gains, lambda row: row["metric"], _short))
+    groups = [row for row in rows if "group" in row]
     if groups:
-        lines = ["| ensemble, by group | metric | value | n |", "|---|---|---|---|"]
-        lines += [f"| {r['task']}, {r['group']} | {r['metric']} | {_number(r['value'])} | {r['n']} |" for r in groups]
-        parts.append("\n".join(lines))
-    costs = [row for row in record["rows"] if not row["task"]]
+        parts.append(_table("ensemble, by group", groups, lambda row: f"{row['task']} {row['metric']}", _group))
+    costs = [row for row in rows if not row["task"]]
     if costs:
-        parts.append("\n".join(f"- {row['metric']}: {_number(row['value'])}" for row in costs))
+        parts.append(_table("cost", costs, lambda row: row["metric"]))
     return "\n\n".join(parts) + "\n"
 
 
-def _cell(rows: Sequence[dict[str, Any]]) -> str:
-    if not rows:
-        return ""
-    row = rows[0]
-    reach = f" ({_number(row['low'])} to {_number(row['high'])})" if row.get("low") is not None else ""
-    return _number(row["value"]) + reach
+def _short(row: Mapping[str, Any]) -> str:
+    return str(row["system"]).removeprefix("ensemble - ")
 
 
-def _number(value: float) -> str:
-    if abs(value) >= 1000:
+def _group(row: Mapping[str, Any]) -> str:
+    return str(row["group"])
+
+
+def _system(row: Mapping[str, Any]) -> str:
+    return str(row["system"])
+
+
+Label = Callable[[Mapping[str, Any]], str]
+
+
+def _table(head: str, rows: Sequence[Mapping[str, Any]], column: Label, line: Label = _system) -> str:
+    """Lines by `line`, columns by `column`, in the order of the rows."""
+    columns = list(dict.fromkeys(column(row) for row in rows))
+    lines = [f"| {head} | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
+    for name in dict.fromkeys(line(row) for row in rows):
+        found = {column(row): _cell(row) for row in rows if line(row) == name}
+        lines.append(f"| {name} | {' | '.join(found.get(one, '') for one in columns)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    reach = ""
+    if row.get("low") is not None:
+        reach = f" ({_number(row, row['low'])} to {_number(row, row['high'])})"
+    return _number(row, row["value"]) + reach
+
+
+def _number(row: Mapping[str, Any], value: float) -> str:
+    if not row["task"]:
         return f"{value:,.0f}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    sign = "+" if str(row["metric"]).endswith(" gain") else ""
+    digits = _DIGITS.get(row["task"], 3) if row["metric"] in _IN_UNITS else 3
+    return f"{value:{sign}.{digits}f}"
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _rounded(own) for key, own in value.items()}
-    return [_rounded(own) for own in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_rounded(own) for own in value]
+    return value
