@@ -1,4 +1,4 @@
-"""Embeddings -> answers: heads, gate, losses, training, calibration, recipes. Knows no files, formats or cohorts.
+"""Embeddings -> answers: heads, gate, losses, training, calibration, recipes. Knows no recordings, formats or cohorts.
 
 Imports tasks and store's Embedded; imported by predictions, estimator, bundle and evaluation.
 """
@@ -8,6 +8,7 @@ from enecg.ensemble._ensemble import Ensemble
 from enecg.ensemble._gate import Gate
 from enecg.ensemble._joint import JointSettings
 from enecg.ensemble._paper import PaperSettings
+from enecg.ensemble._peft import base_network, load_adapters, save_adapters
 from enecg.ensemble._recipes import RECIPES, Watch, extend_ensemble, fit_ensemble
 from enecg.ensemble._splits import folds_of, hold_out, subject_codes
 
@@ -19,9 +20,12 @@ __all__ = [
     "PaperSettings",
     "RECIPES",
     "Watch",
+    "base_network",
     "extend_ensemble",
     "fit_ensemble",
     "folds_of",
     "hold_out",
+    "load_adapters",
+    "save_adapters",
     "subject_codes",
 ]

@@ -5,7 +5,8 @@ prediction (Vovk, Gammerman, Shafer 2005; Angelopoulos, Bates, arXiv 2107.07511)
 score is at most the ceil((n + 1) coverage)-th smallest score of n calibration recordings covers the truth with that
 probability. Scores: |error| / expected error (regression), 1 - probability of the class (multiclass; the smallest sets,
 Sadinle, Lei, Wasserman 2019), and the same within each class apart (binary, each label of a multilabel task), so that
-rare classes are covered too.
+rare classes are covered too. Where a label allows several classes, the set has to hold them all: whichever it is, it is
+covered.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from enecg.ensemble._targets import TargetSpace
+from enecg.errors import FitError
 
 Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -39,10 +41,15 @@ class Scores:
         if len(ranked) > GRID + 1:
             # Rounded up, so that thinning never lowers a quantile.
             ranked = ranked[np.ceil(np.linspace(0, len(ranked) - 1, GRID + 1)).astype(np.intp)]
-        return cls(len(scores), tuple(float(f"{value:.6g}") for value in ranked))
+        return cls(len(scores), tuple(_rounded_up(float(value)) for value in ranked))
 
     def quantile(self, coverage: float) -> float:
-        """The score that the truth stays below with this probability; infinite if there were too few recordings."""
+        """The score that the truth stays below with this probability; infinite if there were too few recordings.
+
+        Raises FitError unless 0 < coverage < 1.
+        """
+        if not 0 < coverage < 1:
+            raise FitError(f"coverage {coverage}: expected a share between 0 and 1, such as 0.9")
         rank = np.ceil((self.n + 1) * coverage)
         if rank > self.n:
             return float("inf")
@@ -79,7 +86,8 @@ def calibrate(space: TargetSpace, mixed: Array, disagreement: Array, targets: Ar
     """From honest answers.
 
     mixed : [recording, output];  disagreement : [recording], weighted deviation between experts;
-    targets : [recording, output], NaN where missing.
+    targets : [recording, output], NaN where missing. Without a label, nothing can be ruled out: intervals are infinite
+    and sets hold every class.
     """
     rows = ~np.isnan(targets).any(axis=1) & np.isfinite(mixed).all(axis=1)
     mixed, disagreement, targets = mixed[rows], disagreement[rows], targets[rows]
@@ -91,8 +99,8 @@ def calibrate(space: TargetSpace, mixed: Array, disagreement: Array, targets: Ar
     temperature = _temperature(space, mixed, targets)
     p = space.values(mixed / np.float32(temperature))
     if kind == "multiclass":
-        certain = targets.sum(axis=1) == 1  # A label that allows several classes does not say which to cover.
-        return Calibration(temperature, (Scores.of(1 - p[certain, targets[certain].argmax(axis=1)]),))
+        least = np.where(targets > 0, p, np.inf).min(axis=1)
+        return Calibration(temperature, (Scores.of(1 - least),))
     scores = []
     for output in range(p.shape[1]):
         truth = targets[:, output] > 0.5
@@ -142,6 +150,8 @@ def _features(answer: Array, disagreement: Array) -> Double:
 
 def _fit_spread(error: Double, answer: Array, disagreement: Array) -> tuple[float, ...]:
     """Least squares of log |error|; a small ridge keeps the slopes near zero where recordings are few."""
+    if not len(error):
+        return (0.0, 0.0, 0.0, 0.0)
     features = _features(answer, disagreement)
     floor = max(1e-6, 0.05 * float(np.median(error)))
     centre = features.mean(axis=0) * np.array([0, 1, 1, 1])
@@ -152,7 +162,16 @@ def _fit_spread(error: Double, answer: Array, disagreement: Array) -> tuple[floa
     return tuple(float(f"{value:.6g}") for value in slopes)
 
 
+def _rounded_up(value: float) -> float:
+    """To six digits. Rounded down, a score that many recordings share would no longer hold any of them."""
+    near = float(f"{value:.6g}")
+    return near if near >= value else float(f"{value + 1e-5 * abs(value):.6g}")
+
+
 def _temperature(space: TargetSpace, mixed: Array, targets: Array) -> float:
+    if not len(mixed):
+        return 1.0
+
     def loss(log_t: float) -> float:
         return float(space.loss(mixed.astype(np.float64) / np.exp(log_t), targets).mean())
 

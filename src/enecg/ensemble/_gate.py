@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from enecg.ensemble._chunks import in_chunks
+from enecg.errors import FitError
+
 Array = npt.NDArray[np.float32]
 Layer = tuple[Array, Array]
 
@@ -36,7 +39,7 @@ class Encoder:
         if self.kind == "dense":
             weight, bias = self.layers[0]
             return np.asarray(np.maximum(x @ weight.T + bias, 0), dtype=np.float32)
-        h = x.reshape(len(x), self.n_leads, -1)
+        h = x.reshape(len(x), self.n_leads, x.shape[1] // self.n_leads)
         for weight, bias in self.layers:
             windows = np.lib.stride_tricks.sliding_window_view(h, weight.shape[2], axis=2)[:, :, :: self.STRIDE]
             h = np.maximum(np.einsum("bctk,ock->bot", windows, weight, optimize=True) + bias[:, None], 0)
@@ -58,14 +61,16 @@ class Gate:
 
     def logits(self, x: Array, tasks: Sequence[str]) -> dict[str, Array]:
         """By task, [recording, expert]; x : the gate's input [recording, n_leads * sample]."""
+        return in_chunks(x, lambda rows: self._chunk(rows, tasks)) if tasks else {}
+
+    def _chunk(self, x: Array, tasks: Sequence[str]) -> dict[str, Array]:
         features = {number: self.encoders[number](x) for number in {self.which[t] for t in tasks if t in self.which}}
         made = {}
         for name in tasks:
-            logits = np.tile(self.prior[name], (len(x), 1))
+            made[name] = np.tile(self.prior[name], (len(x), 1))
             if name in self.which:
                 weight, bias = self.rows[name]
-                logits = logits + features[self.which[name]] @ weight.T + bias
-            made[name] = logits
+                made[name] += features[self.which[name]] @ weight.T + bias
         return made
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -107,8 +112,11 @@ def choose(logits: Mapping[str, Array], present: npt.NDArray[np.bool_], top_k: i
     """Which experts a recording gets: bool [recording, expert].
 
     Those present, or the `top_k` of them with the largest mean weight over the tasks of `logits`.
+    Raises FitError if `top_k` is not positive.
     """
-    if top_k is None or top_k >= present.shape[1]:
+    if top_k is not None and top_k < 1:
+        raise FitError(f"top_k {top_k}: expected 1 at least, or None for all experts that can run")
+    if top_k is None or top_k >= present.shape[1] or not logits:
         return present
     mean = np.mean([softmax(own, present) for own in logits.values()], axis=0)
     ranked = np.argsort(np.where(present, -mean, np.inf), axis=1, kind="stable")

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from enecg.ensemble._chunks import in_chunks
 from enecg.ensemble._linear import Scaler
 from enecg.ensemble._lora import Adapter
 from enecg.ensemble._trunk import Trunk
 
 Array = npt.NDArray[np.float32]
-
-CHUNK = 64
-"""Rows computed together; always padded to this number, so that an answer's bits do not depend on its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +50,7 @@ class ExpertHead:
 
     def outputs(self, embedding: Array, tasks: Sequence[str]) -> dict[str, Array]:
         """Answers as losses see them (TargetSpace), by task: float32 [recording, output]."""
-        parts: dict[str, list[Array]] = {name: [] for name in tasks}
-        for start in range(0, len(embedding), CHUNK):
-            chunk = embedding[start : start + CHUNK]
-            n = len(chunk)
-            if n < CHUNK:
-                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], CHUNK - n, axis=0)])
-            for name, outputs in self._chunk(self.scaler(chunk), tasks).items():
-                parts[name].append(outputs[:n])
-        return {
-            name: np.concatenate(found) if found else np.empty((0, self._n_outputs(name)), np.float32)
-            for name, found in parts.items()
-        }
+        return in_chunks(embedding, lambda rows: self._chunk(self.scaler(rows), tasks))
 
     def _chunk(self, x: Array, tasks: Sequence[str]) -> dict[str, Array]:
         made = {}
@@ -84,9 +71,6 @@ class ExpertHead:
                 total += np.float32(1 - path.share) * np.mean(totals[name], axis=0, dtype=np.float32)
             made[name] = total
         return made
-
-    def _n_outputs(self, task: str) -> int:
-        return len(self.linear[task].intercept)
 
     def joined(self, other: "ExpertHead") -> "ExpertHead":
         """This head with another's tasks; both share scaler and trunks."""

@@ -72,11 +72,11 @@ class Gram:
         else:
             x = x - centre
             products = (x.T @ x).astype(np.float64)
-        trace = np.trace(products) / len(rows)
+        # Rows that are all alike have nothing to weigh: any penalty then gives zero weights.
+        trace = np.trace(products) / len(rows) or 1.0
         right = centred if self.dual else x.T.astype(np.float64) @ centred
         found = []
         for penalty in PENALTIES:
-            # The mean eigenvalue of the kernel grows with the number of rows; so does the penalty.
             regular = products + np.eye(len(products)) * (penalty * trace)
             solution = cho_solve(cho_factor(regular, lower=True, overwrite_a=True, check_finite=False), right)
             if self.dual:
@@ -91,13 +91,13 @@ class Gram:
 def few_features(x: Array, targets: Double) -> list[tuple[Array, Array]]:
     """Least squares on the 1, 2, 4 and 8 features that orthogonal matching pursuit finds, for one output.
 
-    x : standardised [row, dim];  targets : [row]. Weights [dim, 1] and intercepts [1] for each of FEW.
+    x : standardised [row, dim];  targets : [row]. Weights [dim, 1] and intercepts [1] for each of FEW that dim allows.
     """
     mean = targets.mean()
     chosen: list[int] = []
     residual = targets - mean
     found = []
-    for count in range(1, max(FEW) + 1):
+    for count in range(1, min(max(FEW), x.shape[1]) + 1):
         gain = np.abs(residual.astype(np.float32) @ x)
         gain[chosen] = -1
         chosen.append(int(gain.argmax()))

@@ -2,8 +2,8 @@
 
 One ensemble for each task: for each expert a feed-forward network dim -> 256 -> 256 -> out whose base is left at its
 initialisation, with LoRA (r 8, alpha 32, dropout 0.05) on its layers and trained output rows; a gate
-sample -> 256 -> experts on one lead, adapted the same way; all trained together by AdamW (1e-4, batch 16, 5 epochs).
-An eighth of the subjects is kept aside for calibration only.
+sample -> 256 -> experts on one lead, adapted the same way; all trained together by AdamW (1e-4, batch 16, 5 epochs) on
+squared error or cross-entropy. An eighth of the subjects is kept aside for calibration only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from enecg.ensemble._heads import ExpertHead, Linear, Member
 from enecg.ensemble._linear import Scaler
 from enecg.ensemble._lora import RANK, SCALE, Adapter
 from enecg.ensemble._mixing import mix
-from enecg.ensemble._splits import hold_out, subject_codes
+from enecg.ensemble._splits import check_whole, hold_out, subject_codes
 from enecg.ensemble._targets import TargetSpace, torch_loss
 from enecg.ensemble._trunk import Trunk, dropout
 from enecg.errors import FitError
@@ -58,19 +58,26 @@ def fit_paper(
     settings: PaperSettings,
     watch: Callable[[str, float], None],
 ) -> Ensemble:
-    """Train one ensemble for each task; `validation` recordings only calibrate."""
+    """Train one ensemble for each task; `validation` recordings only calibrate.
+
+    Raises FitError for data that cannot be fitted.
+    """
     present = np.column_stack([embedded.present[name] for name in experts])
     labelled = np.column_stack([~np.isnan(targets[task.name]).any(axis=1) for task in tasks])
     usable: Mask = np.asarray(present.any(axis=1) & labelled.any(axis=1))
     if not usable.any():
         raise FitError("no recording has both a label and an expert that could take it; see the refusals")
     aside: Mask = np.zeros(len(usable), dtype=np.bool_)
+    codes = subject_codes(embedded.subjects)
     if validation is None:
-        codes = subject_codes(embedded.subjects)
         aside[usable] = hold_out(codes[usable], labelled[usable], settings.calibration_share, seed)
     else:
         aside = validation & usable
+        check_whole(codes, aside, usable & ~aside, embedded.subjects)
     fitted = usable & ~aside
+    for name in experts:
+        if not (fitted & embedded.present[name]).any():
+            raise FitError(f"expert {name} could take no recording of the training set; leave it out")
     scalers = {name: Scaler.of(embedded.embeddings[name][fitted & embedded.present[name]]) for name in experts}
     x = {name: np.nan_to_num(scalers[name](embedded.embeddings[name])) for name in experts}
     leads = np.nan_to_num(embedded.embeddings[gate])
@@ -118,9 +125,20 @@ def _calibrate(
 ) -> dict[int, Calibration]:
     found = {}
     for k in range(1, present.shape[1] + 1):
-        weights = softmax(logits[name], choose(logits, present, k))
-        found[k] = calibrate(space, mix(outputs, weights), disagreement_of(outputs, weights), wanted)
+        chosen = choose(logits, present, k)
+        weights = softmax(logits[name], chosen)
+        # Where fewer than k could run, fewer will answer, and theirs is another number's calibration.
+        full = chosen.sum(axis=1) == k
+        mixed, apart = mix(outputs, weights), disagreement_of(outputs, weights)
+        found[k] = calibrate(space, mixed[full], apart[full], wanted[full])
     return found
+
+
+def _published_loss(task: Task, outputs: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
+    """Squared error (of standardised values) or cross-entropy, mean over recordings."""
+    if task.kind == "regression":
+        return ((outputs - targets) ** 2).mean()
+    return torch_loss(task, outputs, targets).mean()
 
 
 class _Network:
@@ -189,7 +207,7 @@ class _Network:
                 choice = self._layer(self.choice, torch.relu(self._layer(self.encoder, raw[batch])))
                 weights = torch.softmax(choice.masked_fill(~there[batch], -torch.inf), dim=1)
                 mixed = torch.einsum("neo,ne->no", answers, weights)
-                loss = torch_loss(self.space.task, mixed, targets[batch]).mean()
+                loss = _published_loss(self.space.task, mixed, targets[batch])
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()

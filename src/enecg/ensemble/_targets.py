@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from enecg.errors import FitError
 from enecg.tasks import Task
@@ -84,12 +85,13 @@ class TargetSpace:
         """Heads' numbers [..., output] as values in the task's unit, or as probabilities."""
         outputs = outputs.astype(np.float64)
         if self.task.kind == "regression":
-            value = outputs * self.scale + self.base
-            return np.asarray(np.exp(value) if self.task.log else value, dtype=np.float32)
+            with np.errstate(over="ignore"):  # Beyond what 32 bits hold is infinite, as an end of an interval may be.
+                value = outputs * self.scale + self.base
+                return np.asarray(np.exp(value) if self.task.log else value, dtype=np.float32)
         if self.task.kind == "multiclass":
             shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
             return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
-        return np.asarray(1 / (1 + np.exp(-outputs)), dtype=np.float32)
+        return np.asarray(expit(outputs), dtype=np.float32)
 
     def loss(self, outputs: npt.NDArray[Any], targets: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Loss of each row [recording], NaN where the label is missing; `torch_loss` in numpy."""
