@@ -23,7 +23,7 @@ def cohort_names() -> tuple[str, ...]:
     return tuple(_LOADERS)
 
 
-def load_cohort(name: str, folder: str | Path | None = None, **options: Any) -> Cohort:
+def load_cohort(name: str, /, folder: str | Path | None = None, **options: Any) -> Cohort:
     """A cohort by its name.
 
     folder : the data set in its publisher's layout (the simulated cohort needs none);  options : see the cohort's file.

@@ -1,6 +1,8 @@
 """LUDB 1.0.1: `ludb.csv` and `data/` with one annotation file for each lead (Kalyakulina et al. 2020)."""
 
 import csv
+import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from enecg.cohorts._cohort import Cohort, CohortRecording, require, table
+from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
 from enecg.cohorts._labels import first_match
 from enecg.errors import CohortError
 from enecg.recording import Recording
@@ -29,10 +31,16 @@ _RHYTHMS = {
     "Atrial flutter, typical": "atrial flutter",
     "Wandering atrial pacemaker": "ectopic atrial rhythm",
 }
+_END = bytes(2)
+"""What a WFDB annotation file ends with (annot(5))."""
+
+_NO_RHYTHM = "Aberrant conduction"
+_SEX = {"M": "male", "F": "female"}
+_NEEDED = ("ID", "Sex", "Age", "Rhythms", "Conduction abnormalities", "Extrasystolies", "Cardiac pacing")
 
 
 def load(folder: str | Path | None, *, window: str = "whole") -> Cohort:
-    """All records with RR intervals from the annotated QRS complexes of lead II.
+    """The records whose files are there, with RR intervals from the annotated QRS complexes of lead II.
 
     window : "whole" record, or "annotated": from the first to the last annotated beat, 0.3 s more on both sides. The
     first and last beats of every record are not annotated, so an RR interval is only known for that window.
@@ -40,34 +48,34 @@ def load(folder: str | Path | None, *, window: str = "whole") -> Cohort:
     if window not in ("whole", "annotated"):
         raise CohortError(f"window {window!r}; expected 'whole' or 'annotated'")
     root = require(folder, "ludb", "ludb.csv", "data")
-    with (root / "ludb.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    rows, recordings = [], []
+    lines, odd = _lines(root / "ludb.csv"), Oddities()
+    rows, recordings, absent = [], [], 0
     for line in lines:
-        number = line["ID"].strip()
-        path = root / "data" / f"{number}.hea"
-        peaks = _peaks(path.with_suffix(""))
-        row = _row(line, number, peaks)
-        rows.append(row)
+        path = root / "data" / f"{line['ID']}.hea"
+        if not path.is_file():
+            absent += 1
+            continue
+        peaks = _peaks(path.with_suffix(""), odd)
+        if len(peaks) < 2 and window == "annotated":
+            odd.add("no annotated window, as there are not two beats; left out", f"record {line['ID']}")
+            continue
+        row = _row(line, peaks, odd)
         change, changed = (_crop(peaks), "annotated") if window == "annotated" else (None, "")
-        recordings.append(
-            CohortRecording(
-                path,
-                id=row["id"],
-                subject=row["subject"],
-                age=row["age"],
-                sex=row["sex"],
-                change=change,
-                changed=changed,
-            )
-        )
+        facts = {name: row[name] for name in ("id", "subject", "age", "sex")}
+        rows.append(row)
+        recordings.append(CohortRecording(path, change=change, changed=changed, **facts))
+    if not rows:
+        raise CohortError(f"{root}: none of the {len(lines)} records of ludb.csv can be used; copy data/")
+    notes = [f"{len(rows)} of the {PUBLISHED} recordings published"]
+    if absent:
+        notes.append(f"{absent} rows of the table have no file and were left out")
     return Cohort(
         name="ludb",
         recordings=recordings,
         targets=table(rows, _columns()),
         licence="ODC-By 1.0",
         citation="Kalyakulina et al., IEEE Access 8, 186181 (2020), doi 10.1109/ACCESS.2020.3029211",
-        notes=[f"{len(rows)} of the {PUBLISHED} recordings published"],
+        notes=[*notes, *odd.notes],
     )
 
 
@@ -86,48 +94,83 @@ def _columns() -> dict[str, Any]:
     }
 
 
-def _peaks(record: Path) -> npt.NDArray[np.int64]:
-    """Samples of the annotated QRS peaks of lead II."""
+def _lines(path: Path) -> list[dict[str, str]]:
+    """Rows of the table; several values of a cell stand in lines of their own, so the cells keep their line breaks."""
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+        lines = [{key: value or "" for key, value in line.items()} for line in csv.DictReader(io.StringIO(content))]
+    except (OSError, UnicodeError, csv.Error, AttributeError) as error:
+        raise CohortError(f"{path}: the table cannot be read ({error}); expected the publisher's") from error
+    missing = [name for name in _NEEDED if not lines or name not in lines[0]]
+    if missing:
+        raise CohortError(f"{path}: no column {', '.join(missing)}; expected the publisher's table")
+    for place, line in enumerate(lines, start=1):
+        line["ID"] = line["ID"].strip()
+        if not re.fullmatch(r"\d{1,6}", line["ID"]):
+            raise CohortError(f"{path}, row {place}: ID {line['ID']!r}; expected a number")
+    require_once(path, "ID", [int(line["ID"]) for line in lines])
+    return lines
+
+
+def _peaks(record: Path, odd: Oddities) -> npt.NDArray[np.int64]:
+    """Samples of the annotated QRS peaks of lead II; none, and an oddity, where there is no annotation to read."""
     import wfdb
 
+    none = np.empty(0, dtype=np.int64)
+    file = record.with_name(f"{record.name}.ii")
+    if not file.is_file():
+        odd.add("no annotation of lead II; RR interval left missing", file.name)
+        return none
+    if not file.read_bytes().endswith(_END):
+        odd.add("annotation of lead II that is cut short; RR interval left missing", file.name)
+        return none
     try:
         marks = wfdb.rdann(str(record), "ii")
-    except (OSError, ValueError) as error:
-        raise CohortError(f"{record}.ii: the annotations of lead II cannot be read ({error})") from error
-    return np.array([sample for sample, symbol in zip(marks.sample, marks.symbol, strict=True) if symbol == "N"])
+    except Exception as error:  # noqa: BLE001  wfdb raises whatever a damaged file leads to
+        odd.add(f"annotation of lead II that cannot be read ({error}); RR interval left missing", file.name)
+        return none
+    peaks = np.array([sample for sample, symbol in zip(marks.sample, marks.symbol, strict=True) if symbol == "N"])
+    if len(peaks) < 2:
+        odd.add("fewer than two annotated QRS complexes in lead II; RR interval left missing", file.name)
+    return peaks.astype(np.int64)
 
 
-def _row(line: dict[str, str], number: str, peaks: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _row(line: dict[str, str], peaks: npt.NDArray[np.int64], odd: Oddities) -> dict[str, Any]:
+    where = f"record {line['ID']}"
     intervals = np.diff(peaks) / RATE * 1000
     age = line["Age"].strip()
     return {
-        "id": f"ludb_{int(number):03d}",
-        "subject": f"ludb:{number}",
+        "id": f"ludb_{int(line['ID']):03d}",
+        "subject": f"ludb:{int(line['ID'])}",
         "rr_interval": float(intervals.mean()) if len(intervals) else None,
-        "rr_sd": float(intervals.std(ddof=1)) if len(intervals) > 1 else None,
-        "age": 90.0 if age.startswith(">") else float(age),
-        "sex": {"M": "male", "F": "female"}.get(line["Sex"].strip()),
-        "rhythm": _rhythm(line),
+        "rr_sd": float(intervals.std()) if len(intervals) > 1 else None,
+        "age": 90.0 if age == ">89" else odd.age(age, where),
+        "sex": odd.sex(line["Sex"], where, _SEX),
+        "rhythm": _rhythm(line, odd, where),
     }
 
 
-def _rhythm(line: dict[str, str]) -> str | None:
-    """The first class that applies; pacing, 3rd and 1st degree block and premature beats have columns of their own."""
-    said = {part.strip() for part in line["Rhythms"].splitlines()}
+def _rhythm(line: dict[str, str], odd: Oddities, where: str) -> str | None:
+    """The first class that applies; pacing, AV blocks and premature beats have columns of their own."""
+    said = {part.strip() for part in line["Rhythms"].splitlines() if part.strip()}
+    for part in sorted(said - set(_RHYTHMS) - {_NO_RHYTHM}):
+        odd.add(f"rhythm {part!r}, which has no class; label left missing", where)
+    if not said <= {*_RHYTHMS, _NO_RHYTHM}:
+        return None
     found = [_RHYTHMS[part] for part in said if part in _RHYTHMS]
     if not found:
         return None
     conduction, beats = line["Conduction abnormalities"].lower(), line["Extrasystolies"].lower()
     if line["Cardiac pacing"].strip():
         found.append("paced rhythm")
-    if "iii degree av" in conduction:
+    if re.search(r"\bi{2,3} degree av", conduction):
         found.append("AV block of 2nd or 3rd degree")
-    elif "i degree av" in conduction:
+    if re.search(r"\bi degree av", conduction):
         found.append("1st degree AV block")
     if any(rhythm.startswith("sinus") for rhythm in found):
-        if "ventricular extrasystole" in beats:
+        if re.search(r"\bventricular extrasystole", beats):
             found.append("sinus with ventricular premature beats")
-        if "atrial extrasystole" in beats:
+        if re.search(r"\batrial extrasystole", beats):
             found.append("sinus with atrial premature beats")
     return first_match(found)
 

@@ -4,53 +4,81 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from enecg.cohorts._cohort import Cohort, CohortRecording, require, table
+from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
 from enecg.cohorts._labels import rhythm_of_statements
+from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.errors import CohortError
 from enecg.tasks import RHYTHM_STATEMENTS, STATEMENTS, SUPERCLASSES
 
-PUBLISHED = 21_799
+PUBLISHED, PATIENTS = 21_799, 18_869
+OVER_89 = 300
+"""The age that the publisher writes for more than 89 years."""
+
+_SEX = {"0": "male", "1": "female"}
 
 
 def load(folder: str | Path | None, *, rate: int = 100) -> Cohort:
     """The recordings whose files are there. rate : 100 or 500 Hz.
 
     Age 300 stands for over 89 and becomes 90; sex 0 is male. A statement counts whatever its likelihood, as 0 there
-    means that none was stated.
+    means that none was stated. What a row says that cannot be is left missing, and told in the notes.
     """
-    import polars
-
     if rate not in (100, 500):
         raise CohortError(f"PTB-XL has 100 and 500 Hz, not {rate}")
     root = require(folder, "ptbxl", "ptbxl_database.csv", "scp_statements.csv")
-    superclass = _superclasses(root)
+    superclass = _superclasses(root / "scp_statements.csv")
     column = "filename_lr" if rate == 100 else "filename_hr"
-    listed = polars.read_csv(root / "ptbxl_database.csv", infer_schema_length=None).sort("ecg_id")
-    needed = {"ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", column}
-    if missing := needed - set(listed.columns):
-        raise CohortError(f"{root / 'ptbxl_database.csv'}: no column {', '.join(sorted(missing))}")
-    rows, recordings, absent = [], [], 0
-    for line in listed.iter_rows(named=True):
+    listed = _database(root / "ptbxl_database.csv", "age", "sex", "scp_codes", "strat_fold", column)
+    rows, recordings, absent, odd = [], [], 0, Oddities()
+    for line in listed:
         path = root / f"{line[column]}.hea"
-        if not path.exists():
+        if line[column] is None or not path.is_file():
             absent += 1
             continue
-        row = _row(line, superclass)
+        row = _row(line, superclass, odd)
         rows.append(row)
         recordings.append(CohortRecording(path, id=row["id"], subject=row["subject"], age=row["age"], sex=row["sex"]))
     if not rows:
         raise CohortError(f"{root}: none of the {len(listed)} files of {column} is there; copy records{rate}/")
-    notes = [f"{len(rows)} of the {PUBLISHED:,} recordings published"]
+    people = len({row["subject"] for row in rows})
+    notes = [f"{len(rows):,} of {PUBLISHED:,} recordings and {people:,} of {PATIENTS:,} patients published"]
     if absent:
-        notes.append(f"{absent} rows of the table have no file and were left out")
+        notes.append(f"{absent:,} rows of the table have no file and were left out")
     return Cohort(
         name="ptbxl",
         recordings=recordings,
         targets=table(rows, _columns()),
         licence="CC BY 4.0",
         citation="Wagner et al., Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6",
-        notes=notes,
+        notes=[*notes, *odd.notes],
     )
+
+
+def subject_of(patient: Any) -> str | None:
+    """The name of a patient of the table."""
+    text = as_text(patient)
+    return None if text is None else f"ptbxl:{text.removesuffix('.0')}"
+
+
+def patients(path: Path) -> dict[int, str]:
+    """Subject of each ecg_id, from the publisher's table. Raises CohortError if it is not that."""
+    found = path / "ptbxl_database.csv" if path.is_dir() else path
+    subjects = {line["ecg_id"]: subject_of(line["patient_id"]) for line in _database(found)}
+    return {number: subject for number, subject in subjects.items() if subject is not None}
+
+
+def _database(path: Path, *needed: str) -> list[dict[str, Any]]:
+    """The publisher's rows in the order of `ecg_id`, which becomes a whole number."""
+    frame = read_table(path)
+    require_columns(path, frame, ("ecg_id", "patient_id", *needed))
+    lines = list(frame.iter_rows(named=True))
+    for place, line in enumerate(lines, start=2):
+        number = as_number(line["ecg_id"])
+        if number is None or number < 0 or number != int(number):
+            raise CohortError(f"{path}, line {place}: ecg_id {line['ecg_id']!r}; expected a whole number")
+        line["ecg_id"] = int(number)
+    require_once(path, "ecg_id", [line["ecg_id"] for line in lines])
+    return sorted(lines, key=lambda line: line["ecg_id"])
 
 
 def _columns() -> dict[str, Any]:
@@ -70,31 +98,61 @@ def _columns() -> dict[str, Any]:
     }
 
 
-def _row(line: dict[str, Any], superclass: dict[str, str]) -> dict[str, Any]:
-    said = set(ast.literal_eval(line["scp_codes"]))
+def _row(line: dict[str, Any], superclass: dict[str, str], odd: Oddities) -> dict[str, Any]:
+    where = f"ecg_id {line['ecg_id']}"
+    subject = subject_of(line["patient_id"])
+    if subject is None:
+        odd.add("no patient_id; counted as a person of its own", where)
+    age = line["age"]
+    fold = as_number(line["strat_fold"])
+    return {
+        "id": f"ptbxl_{line['ecg_id']:05d}",
+        "subject": subject,
+        "age": 90.0 if as_number(age) == OVER_89 else odd.age(age, where),
+        "sex": odd.sex(line["sex"], where, _SEX),
+        "fold": None if fold is None else int(fold),
+        **_labels(line["scp_codes"], superclass, odd, where),
+    }
+
+
+def _labels(written: Any, superclass: dict[str, str], odd: Oddities, where: str) -> dict[str, Any]:
+    said = _statements(written)
+    if said is None:
+        odd.add("scp_codes that cannot be understood; labels left missing", where)
+        return {}
+    for code in sorted(said - set(STATEMENTS)):
+        odd.add(f"statement {code}, which PTB-XL does not have; passed over", where)
     known = [code for code in STATEMENTS if code in said]
     groups = {superclass[code] for code in known if code in superclass}
     return {
-        "id": f"ptbxl_{line['ecg_id']:05d}",
-        "subject": f"ptbxl:{int(line['patient_id'])}",
-        "age": None if line["age"] is None else min(float(line["age"]), 90.0),
-        "sex": {0: "male", 1: "female"}.get(line["sex"]),
         "rhythm": rhythm_of_statements(said),
         "superclass": [name for name in SUPERCLASSES if name in groups],
         "statements": known,
         "rhythm_statements": [code for code in known if code in RHYTHM_STATEMENTS],
-        "fold": line["strat_fold"],
     }
 
 
-def _superclasses(root: Path) -> dict[str, str]:
-    """Diagnostic statement -> superclass, from the publisher's table."""
-    import polars
+def _statements(written: Any) -> set[str] | None:
+    """The codes of `{'NORM': 100.0, 'SR': 0.0}`; None if it is anything else."""
+    try:
+        said = ast.literal_eval(written)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return set(map(str, said)) if isinstance(said, dict) else None
 
-    path = root / "scp_statements.csv"
-    listed = polars.read_csv(path)
-    code = listed.columns[0]
-    if "diagnostic_class" not in listed.columns:
-        raise CohortError(f"{path}: no column diagnostic_class; expected the publisher's table")
-    found = listed.filter(polars.col("diagnostic_class").is_not_null())
-    return dict(zip(found[code], found["diagnostic_class"], strict=True))
+
+def _superclasses(path: Path) -> dict[str, str]:
+    """Diagnostic statement -> superclass, from the publisher's table."""
+    frame = read_table(path)
+    require_columns(path, frame, ("diagnostic_class",))
+    pairs = zip(frame[frame.columns[0]], frame["diagnostic_class"], strict=True)
+    found = {code: name for code, name in pairs if name is not None}
+    unknown = sorted(set(found.values()) - set(SUPERCLASSES))
+    if unknown:
+        raise CohortError(f"{path}: diagnostic_class {unknown[0]!r}; expected {', '.join(SUPERCLASSES)}")
+    lacking = sorted(set(STATEMENTS) - set(frame[frame.columns[0]]))
+    if lacking:
+        raise CohortError(
+            f"{path}: no row for {', '.join(lacking[:3])}; expected PTB-XL's {len(STATEMENTS)} statements"
+        )
+    return found

@@ -40,8 +40,11 @@ def load(
     """`n` recordings; options as for `enecg.simulate`."""
     if folder is not None:
         raise CohortError("the simulated cohort is made, not read; leave the folder out")
+    if n < 1:
+        raise CohortError(f"n of {n}; expected at least one recording to simulate")
     options: dict[str, Any] = {"rate": rate, "seconds": seconds, "recordings_per_subject": recordings_per_subject}
     options |= {"missing": missing, "noise": noise}
+    simulate_one(0, seed, **options)  # says what is wrong with an option now, and not when a recording is read
     recordings, rows = [], []
     # Truth does not depend on the sampling rate or the noise, so it is taken from the cheapest signal.
     cheap = options | {"rate": 50.0, "noise": 0.0}

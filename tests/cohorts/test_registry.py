@@ -1,0 +1,59 @@
+import pytest
+
+import enecg
+from enecg.cohorts import cohort_names, load_cohort
+from enecg.errors import CohortError
+
+
+def test_the_public_name_loads_cohorts():
+    assert enecg.load_cohort is load_cohort
+    assert set(cohort_names()) == {"challenge2021", "folder", "ludb", "ptbxl", "simulated"}
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("ptb-xl", "ptbxl"), ("LUDB", ""), ("simulation", "simulated"), ("zzz", "")]
+)
+def test_an_unknown_cohort_is_told_with_the_nearest(name, near):
+    with pytest.raises(
+        CohortError, match=f"unknown cohort {name!r}. Did you mean {near}.*Known: challenge2021, folder"
+    ):
+        load_cohort(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "has"),
+    [
+        ("ptbxl", "hz", "rate"),
+        ("ludb", "rate", "window"),
+        ("folder", "tabel", "table, unit, name"),
+        ("challenge2021", "x", "ptbxl"),
+    ],
+)
+def test_an_unknown_option_is_told_with_those_known(data, name, option, has):
+    with pytest.raises(CohortError, match=f"cohort {name} has no option {option!r}; it has {has}"):
+        load_cohort(name, data, **{option: 1})
+
+
+@pytest.mark.parametrize("name", [name for name in cohort_names() if name != "simulated"])
+def test_a_cohort_of_files_needs_a_folder_that_is_there(name, tmp_path):
+    with pytest.raises(CohortError, match=f"cohort {name} needs its folder: load_cohort\\('{name}', FOLDER\\)"):
+        load_cohort(name)
+    with pytest.raises(CohortError, match=f"nothing: no such folder; expected that of cohort {name}"):
+        load_cohort(name, tmp_path / "nothing")
+    with pytest.raises(CohortError, match=str(tmp_path)):
+        load_cohort(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in cohort_names() if name not in ("simulated", "folder")])
+def test_published_cohorts_say_their_licence_and_whom_to_cite(name, data):
+    cohort = load_cohort(name, data / name)
+    assert cohort.name == name
+    assert cohort.licence != "unknown"
+    assert "doi" in cohort.citation
+    assert not cohort.simulated
+    assert all(subject is not None and ":" in subject for subject in cohort.subjects)
+    assert len(set(cohort.targets["id"])) == len(cohort)
+
+
+def test_a_folder_may_be_named_in_either_way(data):
+    assert len(load_cohort("ludb", folder=data / "ludb")) == len(load_cohort("ludb", data / "ludb"))
