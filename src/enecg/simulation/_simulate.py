@@ -17,7 +17,7 @@ from enecg.tasks import RHYTHMS
 
 Times = npt.NDArray[np.float64]
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the recordings of a seed change."""
 
 LABELS = ("rr_interval", "age", "sex", "potassium", "rhythm", "superclass")

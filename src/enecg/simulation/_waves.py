@@ -111,7 +111,8 @@ def _diseased(
     """What the person's disease does to a normal complex, by its severity. turn : what follows for all of QRS."""
     s, pattern = patient.person.severity, patient.person.pattern
     if pattern == "LBBB":
-        qrs = [(-0.12, 0.15, _v(0.62, 0.35, 0.62)), (0.2, 0.17, _v(0.95, 0.25, 0.55))]
+        first, last = _v(0.75, 0.38, 0.62), _v(0.85, 0.25, 0.5)
+        qrs = [(-0.17, 0.09, first), (0.05, 0.13, 0.7 * last), (0.26, 0.1, last)]
         t, st = _v(-0.25, -0.05, -0.3), _v(-0.08, 0, -0.09)
     elif pattern == "RBBB":
         qrs = [(at * 0.75, width * 0.75, vector) for at, width, vector in qrs]
