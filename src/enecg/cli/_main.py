@@ -70,10 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _few_threads()
     warnings.showwarning = _warn
     try:
-        result = cli.main(given, prog_name="enecg", standalone_mode=False)
+        # Not cli.main: it ends with 1 where a reader has left, which here means that recordings were refused.
+        with cli.make_context("enecg", given) as context:
+            result = cli.invoke(context)
         sys.stdout.flush()
         code = result if isinstance(result, int) else ANSWERED
-    except click.exceptions.Abort:
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except (click.Abort, KeyboardInterrupt):
         code = _complain("stopped")
     except click.ClickException as error:
         error.show()
