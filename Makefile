@@ -2,19 +2,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# On two cores the tests run two at a time; set JOBS=1 to see them in order.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# On two cores the tests run two at a time; JOBS=0 runs them in order.
 JOBS ?= 2
+# A folder of recordings for demo, peers and starter.
+DATA ?=
 
-.PHONY: demo test lint types bench peers starter wheel clean
+.PHONY: help demo test lint types wheel bench peers starter results clean
 
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/install_torch.py
-	$(PYTHON) -m venv $(VENV)
-	$(PY) scripts/install_torch.py
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed  ## simulate (or DATA=folder), fit five tasks, predict one recording, draw it
-	$(VENV)/bin/enecg demo --out demo $(if $(DATA),--data $(DATA))
+demo: $(VENV)/.installed  ## simulate (or DATA=folder), fit five tasks, test, predict one recording, draw it
+	$(VENV)/bin/enecg demo --out demo $(if $(DATA),--data "$(DATA)")
 
 test: $(VENV)/.installed  ## the whole test suite
 	$(PY) -m pytest -n $(JOBS) tests
@@ -24,8 +24,46 @@ lint: $(VENV)/.installed  ## style, and the direction of imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 
-types: $(VENV)/.installed
+types: $(VENV)/.installed  ## mypy, strict on src
 	$(VENV)/bin/mypy
 
-clean:
-	rm -rf $(VENV) .venv-* dist build demo .pytest_cache .mypy_cache .ruff_cache
+wheel: $(VENV)/.installed  ## build the wheel, install it in an empty environment, predict a file with it
+	$(PY) scripts/check_wheel.py
+
+bench: .venv-bench/.installed  ## every claim of speed, measured beside what it is compared with
+	set -e; for script in benchmarks/*.py; do .venv-bench/bin/python "$$script"; done
+
+peers: $(VENV)/.installed .venv-peers/.installed  ## answers of aeon's MiniRocket with ridge on PTB-XL (DATA=ptbxl)
+	$(if $(DATA),,$(error make peers needs DATA=folder, that of PTB-XL))
+	mkdir -p build/peers
+	$(PY) scripts/peer.py export --data "$(DATA)" --subjects 300 1000 --to build/peers/split.npz
+	.venv-peers/bin/python scripts/peer.py answer build/peers/split.npz --to build/peers/answers.npz
+
+starter: $(VENV)/.installed  ## the bundle that ships with the package, from real recordings (DATA=folder)
+	$(if $(DATA),,$(error make starter needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
+	$(PY) scripts/make_starter.py --data "$(DATA)"
+
+results: $(VENV)/.installed  ## the tables of docs/results.md and README.md from the JSON files of results/
+	$(PY) scripts/make_results.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .venv-* dist build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/install_torch.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) scripts/install_torch.py
+	$(PY) $(PIP_INSTALL) -e '.[dev]'
+	touch $@
+
+.venv-bench/.installed: pyproject.toml constraints.txt scripts/install_torch.py
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python scripts/install_torch.py
+	.venv-bench/bin/python $(PIP_INSTALL) -e '.[bench]'
+	touch $@
+
+# aeon wants an older numpy than the rest, so it gets neither this package nor its constraints.
+.venv-peers/.installed: scripts/peer.py
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check aeon==1.6.0 scikit-learn scipy
+	touch $@
