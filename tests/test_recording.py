@@ -1,7 +1,11 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from enecg import Recording
 from enecg.errors import LeadError, RecordingError, UnitError
@@ -91,3 +95,95 @@ def test_what_cannot_be_an_ecg_is_refused_by_name(array, changes, message):
     with pytest.raises(RecordingError, match=message) as caught:
         Recording.from_array(array, **facts)
     assert "r1" in str(caught.value)
+
+
+# -- what people hand over -------------------------------------------------------------------------------------------
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)), st.floats(1, 5000))
+def test_a_signal_is_kept_bit_for_bit_or_refused(array, rate):
+    leads = STANDARD_LEADS[: len(array)]
+    if np.isinf(array).any():
+        with pytest.raises(RecordingError, match="infinite samples"):
+            Recording(signal=array, rate=rate, leads=leads)
+        return
+    one = Recording(signal=array, rate=rate, leads=leads)
+    np.testing.assert_array_equal(one.signal, array)
+    assert (one.n_leads, one.n_samples, one.rate) == (*array.shape, rate)
+    assert one.seconds == array.shape[1] / rate
+    assert one.digest == Recording(signal=array.astype(np.float64), rate=rate, leads=leads).digest
+    assert one.digest == Recording(signal=np.asfortranarray(array), rate=rate, leads=leads).digest
+    assert (
+        one.digest == Recording(signal=array.byteswap().view(array.dtype.newbyteorder()), rate=rate, leads=leads).digest
+    )
+
+
+def test_equal_samples_have_one_digest_whatever_the_sign_of_zero():
+    signals = np.array([[0.0, 1.0]]), np.array([[-0.0, 1.0]])
+    assert len({Recording(signal=signal, rate=100.0, leads=("I",)).digest for signal in signals}) == 1
+
+
+def test_a_masked_sample_is_missing():
+    array = np.ma.masked_array([[1.0, 99.0, 3.0]], mask=[[False, True, False]])
+    one = Recording.from_array(array, rate=100.0, leads=["I"], unit="mV")
+    np.testing.assert_array_equal(one.signal, [[1, np.nan, 3]])
+    whole = Recording.from_array(
+        np.ma.masked_array([[1, 99, 3]], mask=[[False, True, False]]), rate=100.0, leads=["I"], unit="mV"
+    )
+    np.testing.assert_array_equal(whole.signal, [[1, np.nan, 3]])
+
+
+@pytest.mark.parametrize("array", [[[1, 2, 3]], np.array([[1, 2, 3]], dtype=np.int16), ((1.0, 2.0, 3.0),)])
+def test_lists_and_whole_numbers_are_arrays(array):
+    one = Recording.from_array(array, rate=100, leads=["I"], unit="uV")
+    np.testing.assert_allclose(one.signal, [[0.001, 0.002, 0.003]])
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        ([["a", "b"]], "expected numbers"),
+        ([[1, 2], [3]], "expected numbers"),
+        ([[None, object()]], "expected numbers"),
+        (np.array([[1 + 2j, 3]]), "expected numbers"),
+        ([[1e39, 0.0]], "infinite samples"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused(array, told):
+    with pytest.raises(RecordingError, match=told):
+        Recording.from_array(array, rate=100.0, leads=["I"], unit="mV", id="r1")
+    with pytest.raises(RecordingError, match=told):
+        Recording(signal=array, rate=100.0, leads=("I",), id="r1")
+
+
+@pytest.mark.parametrize("rate", ["fast", None, [500], "500"])
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(RecordingError, match="expected a positive number"):
+        recording(rate=rate)
+
+
+def test_one_name_where_names_are_expected_is_not_taken_letter_by_letter():
+    for make in (
+        lambda: Recording.from_array(np.zeros((1, 10)), rate=100.0, leads="II", unit="mV"),
+        lambda: Recording(signal=np.zeros((1, 10)), rate=100.0, leads="II"),
+        lambda: recording().select("II"),
+    ):
+        with pytest.raises(LeadError, match=r"leads 'II'; expected a list of names, such as \['II'\]"):
+            make()
+
+
+@pytest.mark.parametrize("again", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])
+def test_a_copy_in_another_process_is_the_same_and_as_safe(again):
+    one = recording(id="a", subject="s:1", age=50.0, measurements={"qt_ms": 400.0}, notes=("x",))
+    other = again(one)
+    assert (other.id, other.subject, other.age, other.notes) == ("a", "s:1", 50.0, ("x",))
+    assert dict(other.measurements) == {"qt_ms": 400.0}
+    assert other.digest == one.digest
+    with pytest.raises(ValueError, match="read-only"):
+        other.signal[0, 0] = 1
+    with pytest.raises(TypeError):
+        other.measurements["qt_ms"] = 1
+
+
+def test_it_shows_what_it_is():
+    assert repr(recording(id="a")) == "Recording(id='a', leads=I II, rate=100 Hz, 0.1 s)"

@@ -7,12 +7,13 @@ Imports errors only; imported by everyone.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -114,26 +115,28 @@ class Recording:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        signal = np.array(self.signal, dtype=np.float32, order="C")
         where = "" if self.id is None else f"recording {self.id}: "
+        signal = _numbers(self.signal, np.float32, where)
         if signal.ndim != 2 or 0 in signal.shape:
             raise RecordingError(
                 f"{where}signal of shape {signal.shape}; expected [lead, sample] with one of each at least"
             )
-        leads = tuple(standard_lead(name) for name in self.leads)
+        leads = tuple(standard_lead(name) for name in _names(self.leads, where))
         if len(leads) != len(signal):
             hint = "; is the array transposed? Expected [lead, sample]" if len(leads) == signal.shape[1] else ""
             raise LeadError(f"{where}{len(leads)} lead names for {len(signal)} rows of the signal{hint}")
         doubled = sorted({name for name in leads if leads.count(name) > 1})
         if doubled:
             raise LeadError(f"{where}lead {', '.join(doubled)} is there more than once")
-        if not (np.isfinite(self.rate) and self.rate > 0):
-            raise RecordingError(f"{where}rate of {self.rate} Hz; expected a positive number")
+        if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
+            raise RecordingError(f"{where}rate of {self.rate!r} Hz; expected a positive number")
         if np.isinf(signal).any():
             raise RecordingError(f"{where}infinite samples; expected millivolts, NaN where a sample is missing")
         if self.sex not in (None, "male", "female"):
             raise RecordingError(f"{where}sex {self.sex!r}; expected 'male', 'female' or None")
-        signal[np.isnan(signal)] = np.nan  # one NaN only, so that equal signals have equal bytes
+        # One NaN and one zero only, so that equal signals have equal bytes.
+        signal[np.isnan(signal)] = np.nan
+        signal += np.float32(0)
         signal.flags.writeable = False
         object.__setattr__(self, "signal", signal)
         object.__setattr__(self, "rate", float(self.rate))
@@ -149,8 +152,9 @@ class Recording:
         facts : any further field, such as `id`, `subject`, `age`, `sex`.
         Raises RecordingError, LeadError or UnitError for what cannot be an ECG.
         """
-        signal = np.asarray(array, dtype=np.float64) * millivolts_per(unit)
-        return cls(signal=signal.astype(np.float32), rate=rate, leads=tuple(leads), **facts)  # type: ignore[arg-type]
+        where = f"recording {facts['id']}: " if facts.get("id") is not None else ""
+        signal = _numbers(array, np.float64, where) * millivolts_per(unit)
+        return cls(signal=signal, rate=rate, leads=tuple(_names(leads, where)), **facts)  # type: ignore[arg-type]
 
     @property
     def n_leads(self) -> int:
@@ -181,7 +185,7 @@ class Recording:
 
     def select(self, leads: Iterable[str]) -> Self:
         """The same recording with these leads only, in this order. Raises LeadError if one is not there."""
-        names = tuple(standard_lead(name) for name in leads)
+        names = tuple(standard_lead(name) for name in _names(leads, ""))
         return replace(self, signal=self.signal[[self._row(name) for name in names]], leads=names)
 
     def _row(self, name: str) -> int:
@@ -189,8 +193,43 @@ class Recording:
             raise LeadError(f"recording {self.id}: no lead {name} (found {', '.join(self.leads)})")
         return self.leads.index(name)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and other processes get it from the constructor: what is read-only stays so.
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _made, (type(self), facts | {"measurements": dict(self.measurements)})
+
     def __repr__(self) -> str:
         return f"Recording(id={self.id!r}, leads={' '.join(self.leads)}, rate={self.rate:g} Hz, {self.seconds:g} s)"
+
+
+def legible(name: str) -> str:
+    """A file's name with bytes that are no text written out, so that it can be printed and kept."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _made(kind: type[Recording], facts: Mapping[str, Any]) -> Recording:
+    return kind(**facts)
+
+
+def _numbers(array: npt.ArrayLike, dtype: npt.DTypeLike, where: str) -> npt.NDArray[Any]:
+    """A copy as numbers, NaN where a masked array hides a sample. Raises RecordingError for what is none of them."""
+    try:
+        if isinstance(array, np.ma.MaskedArray):
+            array = np.ma.filled(array.astype(np.float64), np.nan)
+        if np.iscomplexobj(array):
+            raise TypeError("they are complex")
+        with np.errstate(over="ignore"):
+            return np.array(array, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        raise RecordingError(
+            f"{where}samples that are no numbers ({error}); expected numbers [lead, sample]"
+        ) from error
+
+
+def _names(leads: Iterable[str], where: str) -> Iterable[str]:
+    if isinstance(leads, str):
+        raise LeadError(f"{where}leads {leads!r}; expected a list of names, such as [{leads!r}]")
+    return leads
 
 
 class LazyRecording(ABC):

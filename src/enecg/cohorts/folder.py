@@ -1,5 +1,7 @@
 """A user's own folder: files of any known format, and a table beside them."""
 
+import unicodedata
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +9,7 @@ from enecg.cohorts._cohort import Cohort, CohortRecording, require
 from enecg.cohorts._tables import as_text, nearest, read_table
 from enecg.errors import CohortError
 from enecg.formats import find
+from enecg.recording import legible
 from enecg.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ def load(
     import polars
 
     root = require(folder, "folder")
-    if not name or ":" in name or "+" in name:
-        raise CohortError(f"cohort name {name!r}; expected one without ':' and '+', such as 'my_clinic'")
+    if not name or ":" in name:
+        raise CohortError(f"cohort name {name!r}; expected one without ':', such as 'my_clinic'")
     files = find(root)
     if not files:
         raise CohortError(f"{root}: no recordings; expected files of a known format")
@@ -44,7 +47,7 @@ def load(
     frame = read_table(path, text=_NAMES)
     by = _key(path, frame)
     taken, kept, notes = _match(path, frame, by, files, root)
-    names = _stems(taken)
+    names = [legible(file.stem) for file in taken]
     if by == "path" and "id" in kept.columns:
         names = [as_text(value) or stem for value, stem in zip(kept["id"], names, strict=True)]
     if len(set(names)) < len(names):
@@ -88,7 +91,7 @@ def _match(
     for row, written in enumerate(frame[by]):
         text = as_text(written)
         nameless += text is None
-        file = None if text is None else lookup.get(_plain(text, root) if by == "path" else text)
+        file = None if text is None else lookup.get(_letters(_plain(text, root) if by == "path" else text))
         if file is None and text is not None and text in numbered:
             file, shortened = numbered[text], shortened + 1
         if file is not None and file in first:
@@ -127,7 +130,8 @@ def _by_path(files: list[Path], root: Path) -> dict[str, Path]:
     for file in files:
         whole = file.relative_to(root).as_posix()
         bare = whole.removesuffix(file.suffix)
-        found |= {name: file for name in (whole, bare, f"{bare}.dat", f"{bare}.mat") if name not in found}
+        for name in (whole, bare, f"{bare}.dat", f"{bare}.mat"):
+            found.setdefault(_letters(name), file)
     return found
 
 
@@ -143,12 +147,16 @@ def _plain(text: str, root: Path) -> str:
 def _by_id(files: list[Path], root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in files:
-        if file.stem in found:
-            raise CohortError(
-                f"{root}: two files are called {file.stem} ({found[file.stem]}, {file}); use a column 'path'"
-            )
-        found[file.stem] = file
+        name = _letters(legible(file.stem))
+        if name in found:
+            raise CohortError(f"{root}: two files are called {name} ({found[name]}, {file}); use a column 'path'")
+        found[name] = file
     return found
+
+
+def _letters(name: str) -> str:
+    """A name in which ä is one letter, and not an a with dots, as some file systems write it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _by_number(files: list[Path]) -> dict[str, Path]:
@@ -160,15 +168,12 @@ def _by_number(files: list[Path]) -> dict[str, Path]:
     return {number: own[0] for number, own in numbers.items() if len(own) == 1}
 
 
-def _stems(files: list[Path]) -> list[str]:
-    return [file.stem for file in files]
-
-
 def _distinct(files: list[Path], root: Path) -> list[str]:
     """A name for each file: its own where no other has it, else with its folders."""
-    stems = _stems(files)
-    whole = [file.relative_to(root).with_suffix("").as_posix() for file in files]
-    return [name if stems.count(name) == 1 else own for name, own in zip(stems, whole, strict=True)]
+    names = [legible(file.stem) for file in files]
+    count = Counter(names)
+    whole = [legible(file.relative_to(root).with_name(file.stem).as_posix()) for file in files]
+    return [name if count[name] == 1 else own for name, own in zip(names, whole, strict=True)]
 
 
 def _subjects(table: Path, frame: "polars.DataFrame", cohort: str) -> tuple[list[str | None], list[str]]:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from enecg.errors import ReadError
 from enecg.formats import wfdb
-from enecg.recording import LazyRecording, Recording
+from enecg.recording import LazyRecording, Recording, legible
 
 READERS: tuple[ModuleType, ...] = (wfdb,)
 """Each has `NAME`, `EXPECTED` (what its files look like), `recognise(path) -> bool`, `parts(path) -> files it consists
@@ -80,7 +80,7 @@ class RecordingFile(LazyRecording):
     def __init__(self, path: str | Path, *, unit: str | None = None) -> None:
         self.path = Path(path)
         self.unit = unit
-        self.id = self.path.stem
+        self.id = legible(self.path.stem)
         self.subject = None
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import EnECGError, LeadError, ReadError, UnitError
-from enecg.recording import Recording, Source, millivolts_per, standard_lead
+from enecg.recording import Recording, Source, legible, millivolts_per, standard_lead
 from enecg.signal.leads import derive, einthoven_residual
 
 NAME = "WFDB"
@@ -35,6 +35,7 @@ _ENDLESS = 1e30
 
 _MICROVOLTS = 1e-3
 _RECORD_LINE = re.compile(r"\s*(?P<name>\S+?)(/(?P<segments>\d+))?\s+(?P<leads>\d{1,6})(\s+(?P<rate>\S+))?(\s|$)")
+_MAYBE_SEGMENTED = re.compile(rb"^\s*[^#\s]\S*/\d+\s", re.MULTILINE)
 _PLAIN_NAME = re.compile(r"[-\w]+(\.\w+)?", re.ASCII)
 _PLAIN_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d(\.\d{1,6})?( (?P<date>\d{1,2}/\d{1,2}/\d{4}))?")
 _RATE = re.compile(r"(\d+\.?\d*|\.\d+)(/\S*)?")
@@ -163,7 +164,7 @@ def read(path: Path, unit: str | None = None) -> Recording:
             signal=signal.astype(np.float32),
             rate=record.fs,
             leads=leads,
-            id=header.path.stem,
+            id=legible(header.path.stem),
             acquired=_acquired(header.rest),
             statements=tuple(said.pop("statements")),
             source=Source(header.path, NAME),
@@ -233,9 +234,13 @@ def _decode(text: bytes) -> str:
 
 
 def _segments(path: Path) -> tuple[str, ...]:
+    """Names of its segments, if it has any; a folder may hold a hundred thousand headers, so most are only glanced at."""
     try:
+        with path.open("rb") as file:
+            if _MAYBE_SEGMENTED.search(file.read(4096)) is None:
+                return ()
         header = _open(path)
-    except ReadError:
+    except (OSError, ReadError):
         return ()
     return header.names if header.segmented else ()
 
