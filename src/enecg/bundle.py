@@ -112,7 +112,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); save the bundle again") from error
     found = card.get("format") if isinstance(card, dict) else None
-    if not isinstance(found, int) or found not in _READERS:
+    if type(found) is not int or found not in _READERS:
         known = ", ".join(map(str, _READERS))
         raise BundleError(f"{path}: bundle of format {found!r}; enecg {__version__} reads {known}. Update enecg")
     if card.get("sha256") != _digest(card) or not re.fullmatch("[0-9a-f]{64}", str(card.get("tensors_sha256"))):

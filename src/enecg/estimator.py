@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from enecg.experts import Expert, get_expert
 from enecg.experts._context import GateInput, QualityGrade
 from enecg.predictions import COLUMNS, Prediction, Predictions, task_prediction
 from enecg.progress import progress_bar
-from enecg.recording import LazyRecording, Recording
+from enecg.recording import LazyRecording, Recording, standard_lead
 from enecg.store import Embedded, Refusal, Store, as_items, embed
 from enecg.tasks import FIVE_TASKS, Task, get_task, is_missing
 
@@ -283,22 +284,25 @@ class EnECG:
 
     def gate_input(self) -> GateInput:
         """What the gate reads of a recording."""
+        leads = tuple(standard_lead(name) for name in _several(self.gate_leads))
         # The published gate reads ten seconds at 500 Hz, ours five at 100 Hz.
-        if self.recipe == "paper":
-            return GateInput(leads=_several(self.gate_leads), rate=500.0, seconds=10.0)
-        return GateInput(leads=_several(self.gate_leads))
+        return GateInput(leads, rate=500.0, seconds=10.0) if self.recipe == "paper" else GateInput(leads)
 
     def check_params(self) -> None:
         """Raises FitError for a parameter that makes no sense."""
         self._top_k(None)
-        if not 0 < self.coverage < 1:
+        if not (isinstance(self.coverage, Real) and 0 < self.coverage < 1):
             raise FitError(f"coverage of {self.coverage!r}; expected a share between 0 and 1, such as 0.9")
+        if not (isinstance(self.min_quality, Real) and 0 <= self.min_quality <= 1):
+            raise FitError(f"min_quality of {self.min_quality!r}; expected a grade from 0 (answer all) to 1")
+        if not (isinstance(self.seed, Integral) and self.seed >= 0):
+            raise FitError(f"seed of {self.seed!r}; expected a whole number from 0")
 
     def _top_k(self, top_k: int | None) -> int | None:
         """The number of experts that run: the one given, else the estimator's."""
         k = self.top_k if top_k is None else top_k
-        if k is not None and k < 1:
-            raise FitError(f"top_k of {k}; expected 1 at least, or None for all experts")
+        if k is not None and not (isinstance(k, Integral) and k >= 1):
+            raise FitError(f"top_k of {k!r}; expected 1 at least, or None for all experts")
         return k
 
     def _embed_chosen(self, items: Sequence[Item], tasks: Sequence[str], k: int) -> Embedded:
@@ -356,24 +360,21 @@ class EnECG:
         if not ran:
             refused = "; ".join(dict.fromkeys(refusal.reason for refusal in reasons))
             return Prediction(id=embedded.ids[row], path=path, refused=refused)
-        grade = QualityGrade()
-        indices = embedded.embeddings[grade.card.name][row]
-        low = abstain and indices[0] < self.min_quality
-        abstained = f"signal quality {indices[0]:.2f} is below {self.min_quality:g}: {grade.describe(indices)}"
+        numbers = embedded.embeddings[QualityGrade.card.name][row]
+        quality = float(numbers[0]) if embedded.present[QualityGrade.card.name][row] else None
+        abstained = None
+        if abstain and quality is not None and quality < self.min_quality:
+            abstained = f"signal quality {quality:.2f} is below {self.min_quality:g}"
+            faults = QualityGrade.describe(numbers)
+            abstained += f": {faults}" if faults else ""
         return Prediction(
             id=embedded.ids[row],
             path=path,
-            quality=float(indices[0]),
+            quality=quality,
             notes=notes,
             experts=ran,
             answers={
-                name: task_prediction(
-                    own,
-                    row,
-                    experts,
-                    simulated=name in self.simulated_tasks_,
-                    abstained=abstained if low else None,
-                )
+                name: task_prediction(own, row, experts, simulated=name in self.simulated_tasks_, abstained=abstained)
                 for name, own in answers.items()
             },
         )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Value = float | str | tuple[str, ...] | None
 
+Cells = dict[str, tuple[type, Any]]
+
 COLUMNS = ("id", "path", "refused", "quality", "experts", "notes")
 """Of every table, before the tasks' own."""
 
@@ -32,7 +34,7 @@ class TaskPrediction:
 
     value : a number (regression), a class (binary, multiclass), the classes found (multilabel); None if abstained.
     probabilities : of each class, and of each merged group of the task; empty for a regression.
-    low, high : the interval that covers the truth with probability `coverage` (regression).
+    low, high : the interval that covers the truth with probability `coverage` (regression); None: no bound is known.
     members : classes that cannot be ruled out (binary, multiclass), or are found (multilabel), at that coverage.
     undecided : labels that are neither found nor ruled out (multilabel).
     weights : of each expert in this answer;  by_expert : each expert's own value or probabilities.
@@ -84,43 +86,57 @@ class Prediction:
     def record(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "id": self.id,
-            "path": None if self.path is None else str(self.path),
-            "refused": self.refused,
+            "id": _printable(self.id),
+            "path": None if self.path is None else _printable(str(self.path)),
+            "refused": None if self.refused is None else _printable(self.refused),
             "quality": self.quality,
-            "notes": list(self.notes),
+            "notes": [_printable(note) for note in self.notes],
             "experts": list(self.experts),
             "answers": {name: answer.record() for name, answer in self.answers.items()},
         }
 
     def row(self) -> dict[str, Any]:
         """One row of a table: a few columns for each task."""
-        made: dict[str, Any] = {
-            "id": self.id,
-            "path": None if self.path is None else str(self.path),
-            "refused": self.refused,
-            "quality": self.quality,
-            "experts": " ".join(self.experts),
-            "notes": "; ".join(self.notes),
+        return {name: value for name, (_, value) in self.cells().items()}
+
+    def cells(self) -> Cells:
+        """The same with the type of each column, which a row without a value has too."""
+        plain = self.record()
+        made: Cells = {
+            "id": (str, plain["id"]),
+            "path": (str, plain["path"]),
+            "refused": (str, plain["refused"]),
+            "quality": (float, self.quality),
+            "experts": (str, " ".join(self.experts)),
+            "notes": (str, "; ".join(plain["notes"])),
         }
         for name, answer in self.answers.items():
-            made |= _columns(name, answer)
+            made |= _cells(name, answer)
         return made
 
 
-def _columns(name: str, answer: TaskPrediction) -> dict[str, Any]:
+def _cells(name: str, answer: TaskPrediction) -> Cells:
     value = ";".join(answer.value) or "-" if isinstance(answer.value, tuple) else answer.value
-    made: dict[str, Any] = {name: value}
+    made: Cells = {name: (float if answer.task.kind == "regression" else str, value)}
     if answer.task.kind == "regression":
-        made |= {f"{name}_low": answer.low, f"{name}_high": answer.high}
+        made |= {f"{name}_low": (float, answer.low), f"{name}_high": (float, answer.high)}
     else:
-        made |= {f"{name}_p_{label}": p for label, p in answer.probabilities.items()}
-        made[f"{name}_set"] = ";".join(answer.members)
+        made |= {f"{name}_p_{label}": (float, p) for label, p in answer.probabilities.items()}
+        made[f"{name}_set"] = (str, ";".join(answer.members))
         if answer.task.kind == "multilabel":
-            made[f"{name}_undecided"] = ";".join(answer.undecided)
-    made |= {f"{name}_weight_{expert}": weight for expert, weight in answer.weights.items()}
-    made |= {f"{name}_calibrated": answer.calibrated, f"{name}_simulated": answer.simulated}
-    return made | {f"{name}_abstained": answer.abstained}
+            made[f"{name}_undecided"] = (str, ";".join(answer.undecided))
+    made |= {f"{name}_weight_{expert}": (float, weight) for expert, weight in answer.weights.items()}
+    made |= {f"{name}_calibrated": (bool, answer.calibrated), f"{name}_simulated": (bool, answer.simulated)}
+    return made | {f"{name}_abstained": (str, answer.abstained)}
+
+
+def _printable(text: str) -> str:
+    """Text that every file can hold: bytes of a path that are no text are shown as such."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_NOTHING = Prediction(id="")
+"""Whose columns every table has."""
 
 
 class Predictions(Sequence[Prediction]):
@@ -157,9 +173,10 @@ class Predictions(Sequence[Prediction]):
         """One row for each recording; a task's columns start with its name."""
         import polars
 
-        rows = [prediction.row() for prediction in self]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        return polars.DataFrame([{name: row.get(name) for name in columns} for row in rows], infer_schema_length=None)
+        rows = [prediction.cells() for prediction in (*self, _NOTHING)]
+        types = {name: kind for row in rows[::-1] for name, (kind, _) in row.items()}
+        columns = {name: [row[name][1] if name in row else None for row in rows[:-1]] for name in types}
+        return polars.DataFrame(columns, schema=types)
 
     def write(self, path: str | Path) -> None:
         """Write a table (.csv, .parquet) or the whole (.jsonl, .json), by the name's ending.
@@ -210,7 +227,8 @@ def task_prediction(
     }
     if task.kind == "regression":
         if answers.low is not None and answers.high is not None:
-            shown |= {"low": float(answers.low[row]), "high": float(answers.high[row])}
+            ends = {"low": float(answers.low[row]), "high": float(answers.high[row])}
+            shown |= {name: end for name, end in ends.items() if np.isfinite(end)}
         return TaskPrediction(value=float(answers.value[row, 0]), **shown)
     chances = probabilities(task, answers.value[row])
     yes, undecided = _members(task, answers, row)

@@ -142,6 +142,14 @@ def test_whose_a_known_file_is_follows_who_asks(tmp_path, files, moments):
     assert [file.n_reads for file in named] == [1, 1]
 
 
+def test_a_path_that_is_no_text_is_stored_like_any_other(tmp_path, files, moments):
+    (found,) = files(1)
+    odd = type(found)(found.path.rename(found.path.with_name(os.fsdecode(b"\xff.npy"))))
+    fresh = embed([odd], [moments()], Store(tmp_path))
+    assert same(embed([odd], [moments()], Store(tmp_path)), fresh)
+    assert odd.n_reads == 1
+
+
 # -- the same bits -------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +419,15 @@ def test_a_released_network_is_loaded_again_to_the_same_bits():
     first = embed(some, [expert]).embeddings["timesnet"]
     assert "_network" not in vars(expert)
     assert np.array_equal(embed(some, [expert]).embeddings["timesnet"], first)
+
+
+def test_embedding_leaves_the_arithmetic_of_the_process_as_it_was():
+    from enecg import simulate
+
+    smallest = np.float32(2e-38) * np.float32(0.1)
+    assert smallest > 0
+    embed([simulate(1, seed=5, rate=100.0)[0].recording], [get_expert("timesnet")])
+    assert np.float32(2e-38) * np.float32(0.1) == smallest
 
 
 def test_recordings_are_held_in_blocks_that_fit_in_memory(files, moments, monkeypatch):

@@ -1,6 +1,7 @@
 """How an ensemble is trained, by recipe's name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,16 @@ def unwatched(step: str, done: float) -> None:
     """A Watch that does nothing."""
 
 
+@contextmanager
+def _numbers_of_our_own() -> Iterator[None]:
+    """New layers of torch draw from the generator that everybody shares, before they get their weights from ours."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+@_numbers_of_our_own()
 def fit_ensemble(
     embedded: Embedded,
     targets: Mapping[str, Array],
@@ -77,6 +88,7 @@ def fit_ensemble(
     raise FitError(f"recipe {recipe!r} with settings {settings!r}; expected one of {', '.join(RECIPES)} with its own")
 
 
+@_numbers_of_our_own()
 def extend_ensemble(
     ensemble: Ensemble,
     task: Task,

@@ -71,6 +71,8 @@ def as_items(recordings: Iterable[Item]) -> Sequence[Item]:
     """Recordings as a sequence; one alone is a sequence of one. Raises RecordingError for what is no recording."""
     if isinstance(recordings, Item):
         return [recordings]
+    if not isinstance(recordings, Iterable):
+        raise RecordingError(f"recordings: a {type(recordings).__name__}; expected Recordings or paths")
     items = recordings if isinstance(recordings, Sequence) else list(recordings)
     for row, item in enumerate(items):
         if not isinstance(item, Item):
@@ -291,7 +293,8 @@ def _lazy(item: Item) -> Recording | LazyRecording:
 
 def _key(item: LazyRecording) -> str:
     """What a file is known by: its own key, and what else decides what is learned of it."""
-    return f"{item.key}\nsubject={item.subject}\nenecg={__version__}"
+    key = f"{item.key}\nsubject={item.subject}\nenecg={__version__}"
+    return key.encode("utf-8", "backslashreplace").decode()  # A path may hold bytes that are no text.
 
 
 def _kind(expert: Expert) -> str:
