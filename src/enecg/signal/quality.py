@@ -24,6 +24,8 @@ FAULTS = (
 _FLAT_MV = 0.01
 _HIGHEST_MV = 12.0
 _LOWEST_MV = 0.06
+_ABSURD_MV = 1e6
+"""Larger samples count as this, so that no sum overflows; they are faulty anyway."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ class Quality:
 
 
 def assess(signal: Array, rate: float, leads: Sequence[str]) -> Quality:
-    """Grade a signal [lead, sample] in mV, NaN where missing, at `rate` Hz."""
+    """Grade a signal [lead, sample] in mV, NaN where missing, at `rate` Hz.
+
+    One of less than 40 ms shows nothing: all of it counts as missing.
+    """
+    if signal.shape[1] < 4 * _stride(rate):
+        return Quality(0.0, np.eye(1, len(FAULTS), dtype=np.float32).repeat(len(signal), axis=0), tuple(leads))
     missing = np.isnan(signal)
-    filled = fill_gaps(signal)
+    filled = np.clip(fill_gaps(signal), -_ABSURD_MV, _ABSURD_MV)
     low, high = np.percentile(filled, [0.2, 99.8], axis=1)
     span = high - low
     step = np.diff(filled, axis=1)
@@ -78,9 +85,14 @@ def _ramp(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDA
     return np.clip((np.asarray(values, dtype=np.float64) - start) / (end - start), 0, 1)
 
 
+def _stride(rate: float) -> int:
+    """Samples in 10 ms, one at least."""
+    return max(1, round(rate / 100))
+
+
 def _second_difference(filled: Array, rate: float) -> npt.NDArray[np.float64]:
     """Size of what changes from sample to sample as no wave does: 6 x the typical second difference at 100 Hz."""
-    stride = max(1, round(rate / 100))
+    stride = _stride(rate)
     smooth = lfilter(np.ones(stride) / stride, 1.0, filled, axis=1)[:, stride - 1 :: stride]
     return np.asarray(6 * np.median(np.abs(np.diff(smooth, n=2, axis=1)), axis=1), dtype=np.float64)
 
