@@ -135,8 +135,7 @@ def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
 def _met(card: Any, cohort: Cohort) -> bool:
     if card.seen_subjects:
         return any(subject_digest(subject) in card.seen_subjects for subject in cohort.subjects if subject is not None)
-    names = {cohort.name, *(str(subject).partition(":")[0] for subject in cohort.subjects)}
-    return "unknown" in card.seen or bool(names & set(card.seen))
+    return "unknown" in card.seen or bool(cohort.origins & set(card.seen))
 
 
 def _tell(bar: Bar, fold: int, folds: int, step: str, done: float) -> None:

@@ -234,7 +234,7 @@ def _decode(text: bytes) -> str:
 
 
 def _segments(path: Path) -> tuple[str, ...]:
-    """Names of its segments, if it has any; a folder may hold a hundred thousand headers, so most are only glanced at."""
+    """Names of its segments, if any; a folder may hold a hundred thousand headers, so most are only glanced at."""
     try:
         with path.open("rb") as file:
             if _MAYBE_SEGMENTED.search(file.read(4096)) is None:
