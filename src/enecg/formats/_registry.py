@@ -90,8 +90,9 @@ class RecordingFile(LazyRecording):
         for part in reader_of(self.path).parts(self.path):
             try:
                 stat = part.stat()
-            except OSError as error:
-                raise ReadError(f"{part}: cannot be read ({error.strerror})") from error
+            except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+                why = getattr(error, "strerror", None) or error
+                raise ReadError(f"{part}: cannot be read ({why}); copy all files of {self.path.name} again") from error
             stats.append(f"{part.resolve()} {stat.st_size} {stat.st_mtime_ns}")
         return "\n".join([*stats, f"unit={self.unit}"])
 
