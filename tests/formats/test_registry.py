@@ -191,6 +191,13 @@ def test_a_key_of_a_missing_file_is_an_error_that_names_it(record):
         _ = RecordingFile(path).key
 
 
+def test_a_name_that_no_file_can_have_is_an_error_that_names_it(record):
+    path = record(lines=["one\0.dat 16 1000/mV 16 0 0 0 0 I"])
+    for look in (lambda: RecordingFile(path).key, RecordingFile(path).read):
+        with pytest.raises(ReadError, match=r"one\x00\.dat"):
+            look()
+
+
 def test_the_unit_is_kept_until_it_is_needed(record):
     path = record(samples=[[1, 2]], leads=("V1",), gain="1/NU")
     assert RecordingFile(path, unit="V").read().signal.max() == 2000
