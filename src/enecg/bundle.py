@@ -19,7 +19,7 @@ import numpy as np
 from enecg._version import __version__
 from enecg.ensemble import Ensemble
 from enecg.errors import BundleError
-from enecg.experts import Expert, get_expert
+from enecg.experts import Expert, expert_names, get_expert
 from enecg.store import Embedded, sweep, write_whole
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def save_bundle(estimator: "EnECG", folder: Path, *, halves: bool = False) -> No
     """
     from safetensors.numpy import save
 
+    unknown = [name for name in estimator.expert_names() if name not in expert_names()]
+    if unknown:
+        raise BundleError(
+            f"{folder}: expert {unknown[0]} is not registered, and bundles know their experts by name; register it"
+        )
     state, tensors = estimator.ensemble_.to_state(halves=halves)
     data = save(tensors)
     params = estimator.get_params()

@@ -78,13 +78,16 @@ class Store:
     def read(self, kind: str, digests: Sequence[str], out: Array) -> npt.NDArray[np.bool_]:
         """Copy rows into `out` [recording, dim]; returns which were there. Damaged files are named, removed, absent."""
         found = np.zeros(len(digests), dtype=bool)
+        wanted: dict[str, list[int]] = {}
+        for place, digest in enumerate(digests):
+            wanted.setdefault(digest, []).append(place)
         for path, shard in self._refresh(kind).items():
-            wanted = [(place, shard.rows[digest]) for place, digest in enumerate(digests) if digest in shard.rows]
-            wanted = [pair for pair in wanted if not found[pair[0]]]
-            rows = self._open(path, shard, out.shape[1]) if wanted else None
+            here = sorted(shard.rows.keys() & wanted.keys(), key=shard.rows.__getitem__)
+            rows = self._open(path, shard, out.shape[1]) if here else None
             if rows is None:
                 continue
-            places, sources = np.array(wanted, dtype=np.intp).T
+            pairs = [(place, shard.rows[digest]) for digest in here for place in wanted.pop(digest)]
+            places, sources = np.array(pairs, dtype=np.intp).T
             out[places] = rows[sources]
             found[places] = True
         return found
