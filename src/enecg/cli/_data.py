@@ -189,14 +189,17 @@ def _task(text: str, cohort: "Cohort") -> "Task":
     from enecg.tasks import Task, get_task
 
     name, _, rest = text.partition(":")
-    if not rest:
-        return get_task(name)
-    kind, _, unit = rest.partition(":")
-    if kind == "regression":
-        return Task(name, "regression", unit=unit or None)
+    known = None if rest else get_task(name)
     if name not in cohort.targets.columns:
         raise CohortError(f"the targets have no column {name} (found {', '.join(cohort.targets.columns)})")
     found = cohort.targets[name].drop_nulls().to_list()
+    if not found:
+        raise CohortError(f"column {name} of the targets has no label; leave this task out, or fill the column")
+    if known is not None:
+        return known
+    kind, _, unit = rest.partition(":")
+    if kind == "regression":
+        return Task(name, "regression", unit=unit or None)
     if kind == "multilabel":
         lists = [label.split(";") if isinstance(label, str) else label for label in found if label != "-"]
         return Task(name, "multilabel", tuple(sorted({str(part).strip() for labels in lists for part in labels})))

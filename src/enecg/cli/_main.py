@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         code = USAGE
     except BrokenPipeError:
-        code = _reader_left()
+        code = ANSWERED
     except EnECGError as error:
         if debug:
             raise
@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _complain(
             f"error: {type(error).__name__}: {error}. This is a fault of enecg: run it again with --debug and report it"
         )
+    _leave_stdout()
     sys.exit(code)
 
 
@@ -126,11 +127,12 @@ def _reason(error: OSError) -> str:
     return f"{where}{what}" + (f"; {advice}" if advice else "")
 
 
-def _reader_left() -> int:
-    """What reads our output has closed it, as `head` does. The rest goes nowhere, also at the interpreter's end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    return ANSWERED
+def _leave_stdout() -> None:
+    """What cannot be written any more (the reader has left, the disk is full) is not tried again at the very end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _warn(

@@ -22,7 +22,8 @@ FOLDS = 4
 )
 @data_options
 @click.option("--tasks", help=TASKS_HELP)
-def command(out: str, choice: DataChoice, tasks: str | None) -> None:
+@click.option("--experts", help="Names, with commas between; enecg experts lists them.")
+def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None) -> None:
     """Everything at once, on simulated recordings or on your --data.
 
     Fits the tasks, tests on subjects never seen, saves the bundle, answers one recording and draws it. At most --n
@@ -30,7 +31,7 @@ def command(out: str, choice: DataChoice, tasks: str | None) -> None:
     """
     folder = Path(out)
     check_writable(folder / "results.json")
-    from enecg.estimator import EnECG
+    from enecg.estimator import DEFAULT_EXPERTS, EnECG
     from enecg.evaluation import cross_validation, evaluate, markdown, write_json
     from enecg.formats import read
     from enecg.plot import plot_recording
@@ -38,7 +39,8 @@ def command(out: str, choice: DataChoice, tasks: str | None) -> None:
 
     opened = _some(choice.open(), choice.n, choice.seed)
     wanted = tasks_of(names(tasks), opened)
-    model = EnECG(tasks=wanted, seed=choice.seed, store=folder / "store", progress=True)
+    chosen = names(experts) or DEFAULT_EXPERTS
+    model = EnECG(chosen, wanted, seed=choice.seed, store=folder / "store", progress=True)
     fold = cross_validation(opened, wanted, FOLDS, choice.seed)[0]
     found = evaluate(model, opened, rounds=[[fold]], seed=choice.seed)
     write_json(found.record(), folder / "results.json")

@@ -48,6 +48,7 @@ def command(paths: tuple[str, ...], unit: str | None, plot: str | None, as_json:
         if plot is not None:
             from enecg.plot import plot_recording
 
+            Path(plot).parent.mkdir(parents=True, exist_ok=True)
             plot_recording(recording, path=plot)
     if refused == len(files):
         return 3

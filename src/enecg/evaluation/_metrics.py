@@ -70,14 +70,14 @@ def make_metric(name: str, scored: Scored) -> Metric:
     parts = [_auroc(answer[:, k], truth[:, k] > 0.5) for k in usable]
     if not parts:
         return lambda weights: np.full(len(weights), np.nan)
-    return lambda weights: np.nanmean([part(weights) for part in parts], axis=0)
+    return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
 
 
 def label_auroc(scored: Scored, names: tuple[str, ...]) -> Metric:
     """Mean AUROC of some classes of a multilabel task."""
     places = [scored.task.classes.index(name) for name in names]
     parts = [_auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5) for k in places]
-    return lambda weights: np.nanmean([part(weights) for part in parts], axis=0)
+    return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
 
 
 def calibration_error(scored: Scored, bins: int = 15) -> float:
@@ -105,9 +105,18 @@ def bootstrap_weights(subjects: npt.NDArray[np.intp], draws: int, seed: int) -> 
 
 
 def interval_of(values: Double) -> tuple[float, float]:
-    """The middle 95 % of bootstrap values."""
+    """The middle 95 % of bootstrap values; NaN where none is known."""
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _mean_of_known(values: Double, axis: int) -> Double:
+    """Mean over an axis without the NaNs; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    total, count = np.where(known, values, 0).sum(axis=axis), known.sum(axis=axis)
+    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
 
 
 def _mean(values: Double) -> Metric:
@@ -126,7 +135,7 @@ def _macro_f1(truth: Double, answer: Double) -> Metric:
     def value(weights: Double) -> Double:
         twice, errors = 2 * weights @ hits, weights @ wrong
         scores = np.divide(twice, twice + errors, out=np.full_like(twice, np.nan), where=twice + errors > 0)
-        return np.asarray(np.nanmean(scores, axis=1))
+        return _mean_of_known(scores, axis=1)
 
     return value
 

@@ -74,7 +74,9 @@ def score(
     made += [_difference(task, *pair, drawn, len(rows)) for pair in pairs if pair in drawn]
     parts = [part for round_ in rounds for part in round_]
     made += _coverage(task, truth, [(part.places, part.ensemble[task.name]) for part in parts])
-    return made + _groups(task, truth, [own[ENSEMBLE] for own in answers], rows, cohort)
+    made += _groups(task, truth, [own[ENSEMBLE] for own in answers], rows, cohort)
+    # What too few recordings leave undefined (an AUROC of one class) is no row.
+    return [row for row in made if np.isfinite(row["value"])]
 
 
 def _pooled(name: str, round_: Sequence[Tested], n: int) -> dict[str, Array]:
@@ -160,4 +162,4 @@ def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, coh
             scored = [Scored(task, truth[rows][mask], own[rows][mask]) for own in rounds]
             value = float(np.mean([make_metric(metric, one)(np.ones((1, n)))[0] for one in scored]))
             made.append(_row(task, ENSEMBLE, metric, value, n) | {"group": label})
-    return [row for row in made if np.isfinite(row["value"])]
+    return made
