@@ -11,7 +11,7 @@ import sklearn.base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enecg import EnECG, Recording, Store, Task, get_expert, simulate
+from enecg import EnECG, Recording, Store, Task, get_expert, load_cohort, simulate
 from enecg.errors import (
     EnECGError,
     ExpertError,
@@ -518,6 +518,17 @@ def test_what_only_simulation_taught_is_answered_on_request_and_marked_in_every_
         assert not row["age_simulated"]
     with pytest.raises(TaskError, match="only simulated recordings taught potassium; say include_simulated"):
         half_real.predict(some[:3], tasks=["potassium"], include_simulated=False)
+
+
+def test_simulated_recordings_stay_simulated_when_they_come_from_files(unfitted, small_cohort, tmp_path):
+    part = small_cohort[:24]
+    for item in part:
+        written(item.read(), tmp_path)
+    part.targets.select("id", "subject", "age").write_csv(tmp_path / "targets.csv")
+    cohort = load_cohort("folder", tmp_path, table=tmp_path / "targets.csv")
+    one = unfitted.clone().set_params(experts=("rocket-small",), tasks=("age",)).fit(cohort)
+    assert one.simulated_tasks_ == {"age"}
+    assert one.training_["cohorts"] == ["simulated"]
 
 
 def test_where_all_was_simulated_all_is_answered_and_marked(fitted, some):

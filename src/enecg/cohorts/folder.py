@@ -185,7 +185,9 @@ def _subjects(table: Path, frame: "polars.DataFrame", cohort: str) -> tuple[list
     texts = [as_text(value) for value in frame["subject"]]
     unknown = texts.count(None)
     told = [f"{unknown} rows have no subject: each counts as a person of its own"] if unknown else []
-    return [None if text is None else f"{cohort}:{text}" for text in texts], told
+    # What was simulated keeps saying so, in whatever folder it stands.
+    whose = [None if text is None else text if text.startswith("simulated:") else f"{cohort}:{text}" for text in texts]
+    return whose, told
 
 
 def _misspelt(frame: "polars.DataFrame") -> list[str]:
