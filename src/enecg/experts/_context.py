@@ -52,7 +52,7 @@ class GateInput(Expert):
             if not there:
                 continue
             signal = fill_gaps(recording.select(there).signal)
-            if recording.n_samples > 30:
+            if recording.n_samples > 30 and recording.rate > 1:
                 signal = highpass(signal, recording.rate, 0.5)
             signal = fit_length(resample(signal, recording.rate, card.rate), n)
             size = np.percentile(np.abs(signal), 95)

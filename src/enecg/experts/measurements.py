@@ -1,9 +1,12 @@
 """Expert `measurements`: what a cardiologist measures, in milliseconds, millivolts and degrees, and the median beat.
 
-It keeps what scaled inputs lose (voltage), answers the RR interval to the sample, and can be explained.
+It keeps what scaled inputs lose (voltage), answers the RR interval to the sample, and can be explained:
+`measurements_table` shows the same numbers to a person, NaN where a wave is not there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +21,13 @@ from enecg.signal.delineation import BEFORE, RATE, Beats, Waves, delineate, medi
 from enecg.signal.resample import resample
 from enecg.signal.windows import cut, fill_gaps
 
+if TYPE_CHECKING:
+    import polars
+
 Double = npt.NDArray[np.float64]
 
+LARGEST_MV = 1e6
+"""Larger samples count as this, so that no sum overflows; no heart gives a thousandth of it."""
 BEAT = np.arange(-28, 48)
 """Samples of the median beat kept, at 100 Hz around the R peak."""
 
@@ -51,6 +59,18 @@ _MAYBE = (*RHYTHM, *INTERVALS)
 FEATURES = (*VALUES, *(f"has {name}" for name in _MAYBE), *(f"has {lead}" for lead in STANDARD_LEADS))
 """What each number of the embedding is: values (0 where missing), then whether they are there."""
 
+_UNITS = {
+    "ms": "rr_mean rr_median rr_sd rr_rmssd rr_min rr_max rr_iqr p_duration pr pr_segment qrs qt qtc_bazett "
+    "qtc_fridericia st t_peak jt",
+    "deg": "p_axis qrs_axis t_axis qrs_t_angle",
+    "mv": "p_power spike_height sokolow cornell p q r s j st60 st80 t_max t_min qrs_span u spike",
+    "mv_s": "qrs_area t_area",
+}
+UNITS: Mapping[str, str] = MappingProxyType({name: unit for unit, text in _UNITS.items() for name in text.split()})
+"""Units of RHYTHM, INTERVALS and PER_LEAD; what is not here has none (a count, a share, a ratio)."""
+_OF_P = ("p_power",)
+_OF_T = ("t_axis", "qrs_t_angle", "t_area")
+
 
 @register_expert
 class Measurements(Expert):
@@ -65,7 +85,7 @@ class Measurements(Expert):
         seconds=10.0,
         min_seconds=2.0,
         licence="Apache-2.0",
-        citation="",
+        citation="end of T: Lepeschkin, Surawicz, Circulation 1952;6:378; QTc: Bazett 1920, Fridericia 1920",
         source="computed",
         any_leads=True,
         batch=64,
@@ -94,6 +114,7 @@ class Measurements(Expert):
 
 def measure(signal: Array, rate: float, leads: Sequence[str]) -> Double:
     """All of VALUES for one window [lead, sample], mV; NaN where something is not there."""
+    signal = np.clip(signal, -LARGEST_MV, LARGEST_MV)
     # Beats are placed at 250 Hz at least: at 100 Hz an RR interval would be a multiple of 10 ms.
     fine, fine_rate = (resample(signal, rate, RATE), RATE) if rate < RATE else (signal, rate)
     peaks = r_peaks(fine, fine_rate)
@@ -112,6 +133,56 @@ def measure(signal: Array, rate: float, leads: Sequence[str]) -> Double:
         values |= _intervals(beats, waves, values["rr_mean"], table)
         values |= {"spike_height": float(spikes.max())}
     return np.concatenate([np.array([values[name] for name in _MAYBE]), np.clip(table, -10, 10).ravel(), shape.ravel()])
+
+
+def measurements_table(recordings: Sequence[Recording]) -> "polars.DataFrame":
+    """Measurements for people: a row for each recording, NaN where a wave, an interval or a lead is not there.
+
+    Columns: `id`, `refused` (why nothing could be measured, else null), then RHYTHM, INTERVALS and PER_LEAD of each
+    lead, with the unit at the end of the name: `rr_mean_ms`, `qrs_axis_deg`, `V1_r_mv`, `II_t_area_mv_s`. Of a
+    recording longer than ten seconds, the mean over its windows. Not the median beat: see `FEATURES` for all.
+    """
+    import polars
+
+    expert = Measurements()
+    rows = []
+    for recording in recordings:
+        refused = expert.refusal(recording)
+        windows = np.full((1, len(VALUES)), np.nan) if refused else expert.prepare([recording]).windows
+        rows.append({"id": recording.id, "refused": refused} | _readable(windows))
+    text, number = polars.String, polars.Float64
+    schema = {"id": text, "refused": text} | dict.fromkeys(_readable(np.full((1, len(VALUES)), np.nan)), number)
+    return polars.DataFrame(rows, schema=schema, orient="row")
+
+
+def _readable(windows: npt.NDArray[np.floating]) -> dict[str, float]:
+    """Columns and values of the table, mean over windows [window, VALUES]."""
+    values = {name: windows[:, place].astype(np.float64) for place, name in enumerate(VALUES)}
+    # An embedding has zero for the size of a wave that is not there; a person is told that it is not there.
+    no_p, no_t = np.isnan(values["p_duration"]), np.isnan(values["t_peak"])
+    for names, absent in ((_OF_P, no_p), (_OF_T, no_t)):
+        for name in names:
+            values[name][absent] = np.nan
+    columns = {}
+    for name in (*RHYTHM, *INTERVALS):
+        if name != "rr_log":
+            columns[_column(name, name)] = _mean(values[name])
+    for lead in STANDARD_LEADS:
+        for name in PER_LEAD:
+            found = values[f"{lead} {name}"]
+            found[no_p if name == "p" else no_t & (name[0] == "t")] = np.nan
+            columns[_column(f"{lead}_{name}", name)] = _mean(found)
+    return columns
+
+
+def _column(name: str, kind: str) -> str:
+    return f"{name}_{UNITS[kind]}" if kind in UNITS else name
+
+
+def _mean(values: Double) -> float:
+    """Mean of what is there; NaN where nothing is."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
 
 
 def _rhythm(times: Double, beats: Beats | None) -> dict[str, float]:

@@ -75,7 +75,8 @@ class _Rocket(Expert):
         return np.asarray(share, dtype=np.float32)
 
 
-def _card(name: str, summary: str, dim: int) -> Card:
+def _card(name: str, summary: str, n_dilations: int, n_biases: int) -> Card:
+    dim = len(KERNELS) * n_dilations * n_biases
     return Card(
         name=name,
         summary=summary,
@@ -84,7 +85,7 @@ def _card(name: str, summary: str, dim: int) -> Card:
         rate=RATE,
         seconds=SECONDS,
         min_seconds=2.0,
-        parameters=dim,
+        parameters=dim + len(KERNELS) * n_dilations * len(STANDARD_LEADS),
         licence="Apache-2.0",
         citation="Dempster, Schmidt, Webb: MiniRocket, KDD 2021, arXiv 2012.08791",
         source="scripts/make_rocket.py",
@@ -99,7 +100,7 @@ class Rocket(_Rocket):
     """9,828 features."""
 
     key, dilations = "full", DILATIONS
-    card = _card("rocket", "9,828 random convolution features of twelve leads", 84 * len(DILATIONS) * 13)
+    card = _card("rocket", "9,828 random convolution features of twelve leads", len(DILATIONS), 13)
 
 
 @register_expert
@@ -107,4 +108,4 @@ class RocketSmall(_Rocket):
     """2,016 features, for the starter bundle."""
 
     key, dilations = "small", SMALL_DILATIONS
-    card = _card("rocket-small", "2,016 random convolution features of twelve leads", 84 * len(SMALL_DILATIONS) * 4)
+    card = _card("rocket-small", "2,016 random convolution features of twelve leads", len(SMALL_DILATIONS), 4)

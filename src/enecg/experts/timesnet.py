@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from enecg.experts._timesnet_network import TimesNet as Network
 
 FILE = "timesnet.safetensors"
+_POSITIONS = "enc_embedding.position_embedding.pe"
 SHA256 = "28c040cf72e935d19d6be6043ac4ce2787ae670c4f74e11cdd6cf7e91fbe020f"
 
 
@@ -48,7 +49,7 @@ class TimesNet(Expert):
         rate=50.0,
         seconds=10.0,
         min_seconds=2.0,
-        parameters=286_000,
+        parameters=289_191,
         licence="Apache-2.0",
         citation="Wu et al., ICLR 2023, arXiv 2210.02186; EnECG, arXiv 2511.22935",
         source="scripts/make_forecasters.py",
@@ -86,5 +87,6 @@ class TimesNet(Expert):
         with torch.random.fork_rng(devices=[]):
             network = Network(SMALL)
         state = {name: torch.from_numpy(part.astype(np.float32)) for name, part in tensors(FILE, SHA256).items()}
-        network.load_state_dict({**network.state_dict(), **state})
+        # The file has all but the position table, which is computed; a missing or an unknown name is an error.
+        network.load_state_dict({_POSITIONS: network.state_dict()[_POSITIONS], **state})
         return network.eval().requires_grad_(False)
