@@ -93,19 +93,23 @@ def train_adapters(
     validation: Rows,
     settings: AdapterSettings,
     seed: int,
+    base: "torch.Tensor | None" = None,
 ) -> dict[str, Adapter]:
     """Adapters of all tasks in `spaces`, each kept at the epoch that served its validation best.
 
     Epoch 0 counts: there an adapter is nothing and the output rows are the trunk's (or the constant answer, for a task
     that the trunk does not know), so a task is adapted only where that helps.
+
+    base : what the trunk's first layer gives [recording, width], where `x` is not what that layer reads.
     """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     stack = _Stack(trunk, spaces, x.shape[1], settings, generator)
     optimiser = torch.optim.AdamW(stack.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    with torch.no_grad():
-        base = torch.addmm(stack.base_first[1], x, stack.base_first[0].T)
+    if base is None:
+        with torch.no_grad():
+            base = torch.addmm(stack.base_first[1], x, stack.base_first[0].T)
     start = stack.losses(x, base, targets, validation)
     best = {name: (start[name], stack.adapter(name, used=False)) for name in spaces}
     best_epoch = dict.fromkeys(spaces, 0)

@@ -1,7 +1,8 @@
 """Training one expert's head by cross-fitting: every training recording is answered by a member that never saw it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,12 @@ import numpy.typing as npt
 from enecg.ensemble._heads import ExpertHead, Linear, Member
 from enecg.ensemble._linear import Gram, Scaler, average, few_features
 from enecg.ensemble._lora import Adapter, AdapterSettings, train_adapters
+from enecg.ensemble._span import WORTH_IT, Span
 from enecg.ensemble._targets import TargetSpace
 from enecg.ensemble._trunk import Trunk, TrunkSettings, train_trunk
+
+if TYPE_CHECKING:
+    import torch
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
@@ -26,14 +31,13 @@ SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is trained. `adapt` = False leaves the joint trunk as it is."""
+    """How a head is trained: its trunks, their tasks' adapters, and adapters of tasks that are added later."""
 
     trunk: TrunkSettings = field(default_factory=TrunkSettings)
     adapters: AdapterSettings = field(default_factory=AdapterSettings)
     new_task: AdapterSettings = field(
         default_factory=lambda: AdapterSettings(learning_rate=1e-3, max_epochs=30, patience=5, min_steps=300)
     )
-    adapt: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,22 +97,12 @@ def train_head(
         return head, spread
     scaler = Scaler.of(embedding[split.fold >= 0]) if existing is None else existing.scaler
     x = scaler(embedding)
-    deep = torch.from_numpy(x)
     wanted = {name: torch.from_numpy(np.ascontiguousarray(targets[name])) for name in spaces}
     members = []
     for fold in range(split.n_folds):
+        trunk = None if existing is None else existing.members[fold].trunk
         rows = split.rows(fold)
-        if existing is None:
-            trunk = train_trunk(deep, wanted, spaces, rows, split.validation, settings.trunk, seed * 1000 + fold)
-        else:
-            trunk = existing.members[fold].trunk
-        if existing is not None or settings.adapt:
-            plan = settings.adapters if existing is None else settings.new_task
-            seed_here = seed * 1000 + 500 + fold
-            adapters = train_adapters(trunk, deep, wanted, spaces, rows, split.validation, plan, seed_here)
-        else:
-            adapters = {name: _as_adapter(trunk, name) for name in spaces}
-        members.append(Member(Trunk(trunk.first, trunk.second, {}), adapters))
+        members.append(_member(x, wanted, spaces, rows, split.validation, settings, seed * 1000 + fold, trunk))
     paths = _linear_paths(x, targets, spaces, split)
     linear, honest = {}, {}
     answers = [_member_outputs(member, x, list(spaces)) for member in members]
@@ -118,8 +112,40 @@ def train_head(
     return ExpertHead(scaler, members, linear), honest
 
 
-def _as_adapter(trunk: Trunk, name: str) -> Adapter:
-    return Adapter(None, None, trunk.rows[name])
+def _member(
+    x: Array,
+    targets: "Mapping[str, torch.Tensor]",
+    spaces: Mapping[str, TargetSpace],
+    rows: Rows,
+    validation: Rows,
+    settings: HeadSettings,
+    seed: int,
+    trunk: Trunk | None,
+) -> Member:
+    """A trunk (or the given one) with its adapters, trained on `rows`; on coordinates where they are few (_span.py)."""
+    import torch
+
+    span = Span.of(x[rows], seed) if x.shape[1] >= WORTH_IT * len(rows) else None
+    seen = torch.from_numpy(x if span is None else span(x))
+    plan, base = settings.adapters, None
+    if trunk is None:
+        trunk = own = train_trunk(seen, targets, spaces, rows, validation, settings.trunk, seed)
+        if span is not None:
+            trunk = Trunk((span.back(own.first[0]), own.first[1]), own.second, own.rows)
+    else:
+        plan, own = settings.new_task, trunk
+        base = torch.from_numpy(trunk.hidden(x)[0])
+    adapters = train_adapters(own, seen, targets, spaces, rows, validation, plan, seed + 500, base)
+    if span is not None:
+        adapters = {name: _back(span, adapter) for name, adapter in adapters.items()}
+    return Member(Trunk(trunk.first, trunk.second, {}), adapters)
+
+
+def _back(span: Span, adapter: Adapter) -> Adapter:
+    """An adapter of coordinates as one of features."""
+    if adapter.first is None:
+        return adapter
+    return replace(adapter, first=(span.back(adapter.first[0]), adapter.first[1]))
 
 
 def _member_outputs(member: Member, x: Array, tasks: Sequence[str]) -> dict[str, Array]:

@@ -24,7 +24,7 @@ class TrunkSettings:
     input_dropout: float = 0.0
     dropout: float = 0.3
     learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.5
     batch: int = 64
     max_epochs: int = 20
     patience: int = 5
@@ -73,7 +73,11 @@ def train_trunk(
     steps = max(1, len(rows) // settings.batch)
     epochs = max(settings.max_epochs, -(-settings.min_steps // steps))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=epochs * steps, pct_start=0.1
+        # torch divides by the length of the rise less one, which must not be nothing.
+        optimiser,
+        max_lr=settings.learning_rate,
+        total_steps=max(11, epochs * steps),
+        pct_start=0.1,
     )
     shares = {name: _share(targets[name][rows]) for name in spaces}
     best, best_loss, best_epoch = _weights(network), np.inf, 0
