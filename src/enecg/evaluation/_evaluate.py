@@ -122,8 +122,7 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
 
 def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
     """Experts that have seen the cohort, or do not say."""
-    # The simulator's own experts are made from other seeds than the cohort's.
-    found = [] if cohort.simulated else [e.card.name for e in estimator.fitted_experts() if _met(e.card, cohort)]
+    found = [expert.card.name for expert in estimator.fitted_experts() if _met(expert.card, cohort)]
     if found and not allowed:
         raise LeakageError(
             f"{', '.join(found)} was trained on cohort {cohort.name} (or does not say): results would be too good. "
@@ -135,7 +134,9 @@ def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
 def _met(card: Any, cohort: Cohort) -> bool:
     if card.seen_subjects:
         return any(subject_digest(subject) in card.seen_subjects for subject in cohort.subjects if subject is not None)
-    return "unknown" in card.seen or bool(cohort.origins & set(card.seen))
+    # Simulated people of other seeds are other people: whoever learned from the simulator has not met these.
+    real = set(cohort.origins) - {"simulated"}
+    return bool(real) and ("unknown" in card.seen or bool(real & set(card.seen)))
 
 
 def _tell(bar: Bar, fold: int, folds: int, step: str, done: float) -> None:
