@@ -37,9 +37,10 @@ strengths, early stopping, weights, calibration) is made inside the training par
 
 Systems: **trivial** looks at nothing (training mean or shares; for RR the mean of the detected R peaks); **X
 alone** is the trained head of one expert; **best expert** is the one that was best on validation recordings, for
-each task; **uniform average** and **ensemble** combine the same heads; **top k** runs only the k experts that the
-gate chooses; **paper recipe** is the published training on the same embeddings; **peer** is aeon's MiniRocket
-(10,000 features) with ridge, its strength chosen on the validation recordings (scripts/peer.py).
+each task; **uniform average**, **without gate** (the prior weights alone) and **ensemble** combine the same heads;
+**top k** runs only the k experts that the gate chooses; **paper recipe** is the published training on the same
+embeddings; **peer** is aeon's MiniRocket (10,000 features) with ridge, its strength chosen on the validation
+recordings (scripts/peer.py).
 """
 
 PTBXL_NOTE = """PTB-XL at 100 Hz, folds 1 to 6 as at hand (13,069 recordings, 11,271 patients): folds 1 to 4 train,

@@ -34,6 +34,7 @@ def test_every_system_is_in_the_table_of_every_task(found):
         "rocket-small alone",
         "measurements alone",
         "uniform average",
+        "without gate",
         "ensemble, top 1",
         "ensemble",
         "best expert",

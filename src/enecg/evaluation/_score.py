@@ -20,7 +20,7 @@ from enecg.evaluation._metrics import (
     make_metric,
     metrics_of,
 )
-from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, UNIFORM, Tested
+from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, UNGATED, UNIFORM, Tested
 from enecg.tasks import Task
 
 Array = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 DRAWS = 1000
 AGE_BANDS = ((0, 40), (40, 60), (60, 75), (75, 200))
-COMPARED = (PEER, BEST, UNIFORM, PAPER, "ensemble, top 2", "ensemble, top 1")
+COMPARED = (PEER, BEST, UNIFORM, UNGATED, PAPER, "ensemble, top 2", "ensemble, top 1")
 MIN_GROUP = 30
 REGULAR_MS = 40
 """Standard deviation of the annotated RR intervals up to which a rhythm counts as regular."""

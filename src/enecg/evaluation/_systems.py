@@ -14,8 +14,9 @@ Array = npt.NDArray[np.float32]
 RR_FEATURE = 0
 """Place of the mean RR interval in expert `measurements`."""
 
-ENSEMBLE, UNIFORM, TRIVIAL, BEST, PAPER, PEER = (
+ENSEMBLE, UNGATED, UNIFORM, TRIVIAL, BEST, PAPER, PEER = (
     "ensemble",
+    "without gate",
     "uniform average",
     "trivial",
     "best expert",
@@ -44,7 +45,10 @@ def answers_of(ensemble: Ensemble, embedded: Embedded, places: npt.NDArray[np.in
     whole = ensemble.predict(test)
     made = {TRIVIAL: trivial(ensemble, test)}
     made |= {f"{name} alone": values(alone(ensemble, test, name)) for name in ensemble.experts}
-    made[UNIFORM] = values(uniform(ensemble, test))
+    made[UNIFORM] = values(
+        weighted(ensemble, test, {name: np.zeros_like(p) for name, p in ensemble.gate.prior.items()})
+    )
+    made[UNGATED] = values(weighted(ensemble, test, ensemble.gate.prior))
     made |= {f"ensemble, top {k}": values(ensemble.predict(test, top_k=k)) for k in (1, 2) if k < len(ensemble.experts)}
     made[ENSEMBLE] = values(whole)
     return Tested(places, made, whole)
@@ -71,10 +75,9 @@ def alone(ensemble: Ensemble, embedded: Embedded, expert: str) -> dict[str, Answ
     return ensemble.predict(replace(embedded, present=present))
 
 
-def uniform(ensemble: Ensemble, embedded: Embedded) -> dict[str, Answers]:
-    """The plain average of the experts' answers."""
-    flat = {name: np.zeros_like(prior) for name, prior in ensemble.gate.prior.items()}
-    return replace(ensemble, gate=Gate(flat)).predict(embedded)
+def weighted(ensemble: Ensemble, embedded: Embedded, prior: Mapping[str, Array]) -> dict[str, Answers]:
+    """The experts' answers weighed alike for every recording. prior : by task, logits [expert]."""
+    return replace(ensemble, gate=Gate(prior)).predict(embedded)
 
 
 def values(answers: Mapping[str, Answers]) -> dict[str, Array]:
