@@ -65,9 +65,9 @@ def without():
 @pytest.fixture(scope="session")
 def quick():
     """Recipe "joint", small: three folds, a narrow trunk, few steps."""
-    adapters = AdapterSettings(max_epochs=2)
-    new_task = AdapterSettings(learning_rate=1e-3, max_epochs=8, patience=3, min_steps=40)
-    trunk = TrunkSettings(width=32, max_epochs=6, patience=3, min_steps=60)
+    adapters = AdapterSettings(max_epochs=1)
+    new_task = AdapterSettings(learning_rate=1e-3, max_epochs=5, patience=2, min_steps=20)
+    trunk = TrunkSettings(width=32, max_epochs=4, patience=2, min_steps=30)
     head = HeadSettings(trunk=trunk, adapters=adapters, new_task=new_task)
     return JointSettings(n_folds=3, head=head, gate=GateSettings(max_epochs=2))
 

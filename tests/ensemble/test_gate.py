@@ -53,6 +53,11 @@ def test_the_mean_weight_over_the_tasks_asked_for_decides():
     assert choose(logits, np.array([[False, True, True]]), 1).tolist() == [[False, True, False]]
 
 
+def test_an_absent_expert_takes_no_place_from_one_whose_weight_is_next_to_nothing():
+    logits = {"a": np.array([[0, 1e4, -1e4]], np.float32)}
+    assert choose(logits, np.array([[False, True, True]]), 2).tolist() == [[False, True, True]]
+
+
 def test_weights_bear_logits_of_any_size():
     logits = np.array([[1e4, 0, -1e4]], np.float32)
     assert softmax(logits, np.ones((1, 3), bool)).tolist() == [[1, 0, 0]]

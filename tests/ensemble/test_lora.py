@@ -71,14 +71,15 @@ def test_one_tasks_labels_do_not_touch_another_tasks_adapter(trunk, lesson):
     assert not np.array_equal(before["kind"].row[0], after["kind"].row[0])
 
 
-def test_one_task_stopping_does_not_stop_another(trunk, lesson):
-    # `size` finds no validation label and never improves; its patience is its own.
-    x, targets, spaces, rows, validation = lesson
-    settings = replace(SETTINGS, patience=1, max_epochs=12)
-    together = train_adapters(trunk, x, targets, spaces, rows, validation, settings, 3)
-    assert together["size"].first is None
-    alone = train(trunk, lesson, ["signs"], settings)["signs"]
-    assert np.allclose(together["signs"].row[0], alone.row[0], atol=2e-5)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_task_stops_when_it_would_alone(trunk, lesson, seed):
+    # Large steps and little patience: tasks stop at different epochs, and some would improve again later.
+    settings = replace(SETTINGS, learning_rate=0.02, patience=1, max_epochs=12)
+    together = train(trunk, lesson, ["flag", "kind", "signs", "size"], settings, seed)
+    assert together["size"].first is None  # without a label to choose by, nothing is better than nothing
+    for name, adapter in together.items():
+        alone = train(trunk, lesson, [name], settings, seed)[name]
+        assert np.allclose(adapter.row[0], alone.row[0], atol=1e-3)
 
 
 def test_training_is_the_same_for_the_same_seed_and_takes_no_global_randomness(trunk, lesson):

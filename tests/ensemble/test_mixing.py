@@ -85,6 +85,15 @@ def test_one_expert_and_no_label_need_no_search():
     assert convex_weights(answers, everyone, np.full_like(targets, np.nan), space).tolist() == [0.5, 0.5]
 
 
+def test_an_expert_that_no_label_has_judged_gets_next_to_nothing():
+    answers, targets, space = made(TASKS[0], [1.0, 1.0, 1.0])
+    present = np.ones((300, 3), bool)
+    present[:, 1] = False
+    weights = convex_weights(answers, present, targets, space)
+    assert 0 < weights[1] < 1e-3
+    assert weights[[0, 2]] == pytest.approx([0.5, 0.5], abs=0.15)
+
+
 def test_mixing_leaves_out_what_has_no_weight():
     outputs = np.array([[[1, 2], [np.nan, np.nan]], [[3, 4], [5, 6]]], np.float32)
     weights = np.array([[1, 0], [0.25, 0.75]], np.float32)

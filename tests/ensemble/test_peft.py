@@ -10,7 +10,7 @@ import torch
 from enecg.ensemble import base_network, load_adapters, save_adapters
 from enecg.ensemble._heads import ExpertHead
 from enecg.ensemble._lora import Adapter
-from enecg.ensemble._peft import LAYERS, load_adapter, save_adapter
+from enecg.ensemble._peft import load_adapter, save_adapter
 from enecg.errors import TaskError, WeightsError, WriteError
 
 DIM = 12
@@ -58,6 +58,11 @@ def answers(model, rows):
 def test_peft_reads_our_adapter_and_answers_the_same(head, rows, tmp_path):
     save_adapter(head.members[0].adapters["kind"], head.members[0].trunk, tmp_path)
     model = peft.PeftModel.from_pretrained(base_network(head, 0, 3), tmp_path).eval()
+    assert {name: model.peft_config["default"].to_dict()[name] for name in ("r", "lora_alpha", "bias")} == {
+        "r": 8,
+        "lora_alpha": 32,
+        "bias": "none",
+    }
     ours = head.outputs(rows, ["kind"])["kind"]
     assert np.abs(ours).max() > 1
     assert np.abs(answers(base_network(head, 0, 3), rows)).max() == 0  # the base alone knows no task

@@ -9,7 +9,8 @@ from enecg.ensemble._targets import TargetSpace, torch_loss
 Array = npt.NDArray[np.float32]
 
 _SMALLEST = 1e-4
-"""A weight below this becomes this, so that an expert can still answer where the others cannot."""
+"""A weight below this becomes this, so that an expert can still answer where the others cannot; it is also that of an
+expert that no label has judged."""
 
 
 def mix(outputs: Array, weights: Array) -> Array:
@@ -58,4 +59,5 @@ def convex_weights(outputs: Array, present: npt.NDArray[np.bool_], targets: Arra
         options={"maxiter": 200, "ftol": 1e-8},
     )
     weights = np.maximum(found.x, _SMALLEST) if loss(found.x)[0] <= loss(start)[0] else start
+    weights = np.where(present[rows].any(axis=0), weights, _SMALLEST)
     return np.asarray(weights / weights.sum(), dtype=np.float32)

@@ -7,7 +7,7 @@ squared error or cross-entropy. An eighth of the subjects is kept aside for cali
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,12 +83,13 @@ def fit_paper(
     leads = np.nan_to_num(embedded.embeddings[gate])
     spaces: dict[str, TargetSpace] = {}
     members: dict[str, list[Member]] = {name: [] for name in experts}
-    encoders, rows, calibrations = [], {}, {}
+    encoders, rows, calibrations, trained = [], {}, {}, {}
     for number, task in enumerate(tasks):
         watch(task.name, number / len(tasks))
         space = spaces[task.name] = TargetSpace.of(task, targets[task.name][fitted])
         wanted = space.targets(targets[task.name])
         network = _Network([x[name].shape[1] for name in experts], leads.shape[1], space, settings, seed + number)
+        trained[task.name] = sum(part.numel() for part in network.trained())
         network.train([x[name] for name in experts], leads, present, wanted, fitted)
         for name, member in zip(experts, network.members(), strict=True):
             members[name].append(member)
@@ -105,7 +106,8 @@ def fit_paper(
         expert: ExpertHead(scalers[expert], members[expert], {n: _no_path(x[expert], spaces[n]) for n in names})
         for expert in experts
     }
-    ensemble = Ensemble(spaces, heads, made, gate, {}, {"recipe": "paper"})
+    notes = {"recipe": "paper", "trained_parameters": trained}
+    ensemble = Ensemble(spaces, heads, made, gate, {}, notes)
     checked = embedded.take(aside)
     here = present[aside]
     outputs = ensemble.outputs(checked, names, here)
@@ -113,7 +115,7 @@ def fit_paper(
     for name, space in spaces.items():
         wanted = space.targets(targets[name])[aside]
         calibrations[name] = _calibrate(space, outputs[name], logits, name, here, wanted)
-    return Ensemble(spaces, heads, made, gate, calibrations, {"recipe": "paper"})
+    return replace(ensemble, calibrations=calibrations)
 
 
 def _no_path(x: Array, space: TargetSpace) -> Linear:
@@ -187,6 +189,11 @@ class _Network:
         low = dropout(x, self.settings.lora_dropout, self.generator) @ a.T
         return x @ weight.T + bias + SCALE * (low @ b.T)
 
+    def trained(self) -> "list[torch.Tensor]":
+        """Adapters of all layers, and the experts' output rows."""
+        layers = [layer for head in self.experts for layer in head.values()] + [self.encoder, self.choice]
+        return [part for layer in layers for part in layer if part.requires_grad]
+
     def train(self, x: Sequence[Array], leads: Array, present: Mask, wanted: Array, fitted: Mask) -> None:
         """On the rows of `fitted` that are labelled."""
         import torch
@@ -194,9 +201,7 @@ class _Network:
         rows = np.flatnonzero(fitted & ~np.isnan(wanted).any(axis=1))
         deep, raw = [torch.from_numpy(part) for part in x], torch.from_numpy(leads)
         there, targets = torch.from_numpy(present), torch.from_numpy(wanted)
-        trained = [part for head in self.experts for layer in head.values() for part in layer if part.requires_grad]
-        trained += [part for layer in (self.encoder, self.choice) for part in layer if part.requires_grad]
-        optimiser = torch.optim.AdamW(trained, lr=self.settings.learning_rate)
+        optimiser = torch.optim.AdamW(self.trained(), lr=self.settings.learning_rate)
         order = torch.from_numpy(rows)
         for _ in range(self.settings.epochs):
             shuffled = order[torch.randperm(len(order), generator=self.generator)]
