@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from enecg import EnECG, load_cohort
 from enecg.cohorts import Cohort
@@ -12,6 +13,10 @@ from enecg.ensemble._train_gate import GateSettings
 from enecg.ensemble._train_head import HeadSettings
 from enecg.ensemble._trunk import TrunkSettings
 from enecg.store import Embedded
+
+# No time limit for an example, since a busy machine is no fault; the same examples each time, since chance is none.
+settings.register_profile("enecg", deadline=None, derandomize=True)
+settings.load_profile("enecg")
 
 SMALL_TASKS = ("rr_interval", "age", "sex", "potassium", "superclass")
 

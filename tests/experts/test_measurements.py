@@ -20,7 +20,7 @@ from enecg.recording import STANDARD_LEADS, Recording
 from enecg.simulation import simulate, simulate_one
 
 PLACE = {name: place for place, name in enumerate(VALUES)}
-N = 20
+N = 12
 
 
 def heart(index, rate=500.0, noise=0.0, **patient):

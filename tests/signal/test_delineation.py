@@ -14,7 +14,7 @@ from enecg.signal.delineation import AFTER, BEFORE, RATE, Waves, delineate, medi
 from enecg.simulation import simulate_one
 
 LUDB = Path(__file__).parents[1] / "data" / "ludb" / "data"
-N = 20
+N = 12
 
 
 def heart(index, rate=500.0, noise=0.0, **patient):
