@@ -18,6 +18,8 @@ Double = npt.NDArray[np.float64]
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Ridge penalties as multiples of the mean squared length of a recording's standardised embedding."""
 
+_SINGLE = 2000
+
 FEW = (1, 2, 4, 8)
 """How many features the sparse candidates use."""
 _TRIED, _ROUNDS = 16, 6
@@ -61,30 +63,36 @@ class Gram:
     def ridge(self, rows: npt.NDArray[np.intp], targets: Double) -> list[tuple[Array, Array]]:
         """Weights [dim, output] and intercepts [output] for each of PENALTIES, from some rows.
 
-        targets : [row, output] without missing values. Solved by Cholesky on the smaller side.
+        targets : [row, output] without missing values. Solved by Cholesky on the smaller side; beyond _SINGLE rows or
+        features in single precision, which the smallest penalty leaves three right digits.
         """
         mean = targets.mean(axis=0)
         centred = targets - mean
         x = self.x[rows]
         centre = x.mean(axis=0, dtype=np.float64).astype(np.float32)
         if self._products is not None:
-            products = self._products[np.ix_(rows, rows)].astype(np.float64)
-            cross = products.mean(axis=0)
-            products -= cross[:, None] + cross[None, :] - cross.mean()
+            products = self._products[np.ix_(rows, rows)]
+            kind = np.float32 if len(products) > _SINGLE else np.float64
+            cross = products.mean(axis=0, dtype=np.float64)
+            products = products.astype(kind, copy=False)
+            products -= (cross[:, None] + (cross - cross.mean())[None, :]).astype(kind)
+            right = centred
         else:
             x = x - centre
-            products = (x.T @ x).astype(np.float64)
+            products = x.T @ x
+            kind = np.float32 if len(products) > _SINGLE else np.float64
+            products = products.astype(kind, copy=False)
+            right = x.T.astype(np.float64) @ centred
+        diagonal = products.diagonal().astype(np.float64)
         # Rows that are all alike have nothing to weigh: any penalty then gives zero weights.
-        trace = np.trace(products) / len(rows) or 1.0
-        right = centred if self.dual else x.T.astype(np.float64) @ centred
+        trace = diagonal.sum() / len(rows) or 1.0
         found = []
         for penalty in PENALTIES:
-            regular = products + np.eye(len(products)) * (penalty * trace)
-            solution = cho_solve(cho_factor(regular, lower=True, overwrite_a=True, check_finite=False), right)
-            if self.dual:
-                weights = x.T @ solution.astype(np.float32) - np.outer(centre, solution.sum(axis=0))
-            else:
-                weights = solution
+            regular = products.copy()
+            regular[np.diag_indices(len(regular))] = diagonal + penalty * trace
+            factor = cho_factor(regular, lower=True, overwrite_a=True, check_finite=False)
+            solution = cho_solve(factor, right.astype(kind), check_finite=False).astype(np.float32)
+            weights = x.T @ solution - np.outer(centre, solution.sum(axis=0)) if self.dual else solution
             weights = weights.astype(np.float32)
             found.append((weights, (mean - centre @ weights).astype(np.float32)))
         return found

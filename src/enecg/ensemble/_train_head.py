@@ -25,8 +25,8 @@ Path = tuple[Array, Array]
 _RARE = 0.02
 """A class rarer than this gets the slope of one as rare: least squares says little about it."""
 
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
+SLOPES = (0.4, 0.7, 1.0, 1.5, 2.5)
 
 
 @dataclass(frozen=True)
