@@ -124,14 +124,18 @@ def test_it_holds_plain_files_only_and_no_pickle(saved):
 
 
 def test_halves_are_smaller_and_answers_stay_close(fitted, saved, some, tmp_path):
-    """Within 0.002 of each probability, and a hundredth of the interval's width of each value."""
+    """Within 0.002 of each probability; within a hundredth of the interval's width, or a thousandth of the value.
+
+    A single measurement answers RR within a millisecond, which is as far as 16 bits reach.
+    """
     fitted.save(tmp_path / "half", halves=True)
     assert tensors_of(tmp_path / "half").stat().st_size < 0.6 * tensors_of(saved).stat().st_size
     half = EnECG.load(tmp_path / "half")
     for one, other in zip(fitted.predict(some), half.predict(some), strict=True):
         for name, answer in one.answers.items():
             if answer.task.kind == "regression":
-                assert abs(answer.value - other.answers[name].value) <= 0.01 * (answer.high - answer.low)
+                near = max(0.01 * (answer.high - answer.low), 0.001 * abs(answer.value))
+                assert abs(answer.value - other.answers[name].value) <= near
             for label, chance in answer.probabilities.items():
                 assert abs(chance - other.answers[name].probabilities[label]) <= 0.002
     half.save(tmp_path / "half of half", halves=True)

@@ -25,7 +25,7 @@ class Ensemble:
     """A trained ensemble.
 
     spaces, heads : by task's and expert's name;  gate_name : of the gate's input among the embeddings.
-    calibrations : by task, by number of experts that answer.
+    calibrations : by task, by number of experts that answer;  beside : by task, those whose mean weight chose them.
     notes : what the fit decided, by task (weights, shares, epochs), for people to read.
     """
 
@@ -34,6 +34,7 @@ class Ensemble:
     gate: Gate
     gate_name: str
     calibrations: Mapping[str, Mapping[int, Calibration]]
+    beside: Mapping[str, Sequence[str]]
     notes: Mapping[str, Any]
 
     @property
@@ -48,8 +49,9 @@ class Ensemble:
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers were trained or fitted: heads, gate, linear paths."""
-        return sum(part.size for part in self.to_state()[1].values())
+        """How many numbers were trained or fitted: heads, gate, linear paths; not a frozen base."""
+        trained = self.notes.get("trained_parameters")
+        return sum(part.size for part in self.to_state()[1].values()) if trained is None else sum(trained.values())
 
     def head_parameters(self) -> dict[str, int]:
         """The same for the head of each expert."""
@@ -79,10 +81,12 @@ class Ensemble:
         logits = self.gate.logits(x, names)
         chosen = choose(logits, present, top_k)
         k = len(self.heads) if top_k is None else min(top_k, len(self.heads))
-        expected = choose(self.gate.logits(x, list(self.spaces)), np.ones_like(present), k)
+        every = self.gate.logits(x, list(self.spaces))
+        everyone = np.ones_like(present)
+        expected = {name: choose({other: every[other] for other in self.beside[name]}, everyone, k) for name in names}
         outputs = self.outputs(embedded, names, chosen)
         return {
-            name: self._answers(name, outputs[name], softmax(logits[name], chosen), chosen, expected, coverage)
+            name: self._answers(name, outputs[name], softmax(logits[name], chosen), chosen, expected[name], coverage)
             for name in names
         }
 
@@ -151,6 +155,7 @@ class Ensemble:
                 name: {str(k): found.to_state() for k, found in by_k.items()}
                 for name, by_k in self.calibrations.items()
             },
+            "beside": {name: list(others) for name, others in self.beside.items()},
             "notes": dict(self.notes),
         }
         return state, arrays
@@ -169,6 +174,7 @@ class Ensemble:
                 name: {int(k): Calibration.from_state(one) for k, one in by_k.items()}
                 for name, by_k in state["calibrations"].items()
             },
+            beside=state.get("beside", dict.fromkeys(tasks, tuple(tasks))),
             notes=state["notes"],
         )
 

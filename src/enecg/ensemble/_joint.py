@@ -12,7 +12,7 @@ from enecg.ensemble._ensemble import Ensemble, disagreement_of
 from enecg.ensemble._gate import choose, softmax
 from enecg.ensemble._heads import ExpertHead
 from enecg.ensemble._mixing import convex_weights, mix
-from enecg.ensemble._splits import folds_of, hold_out, subject_codes
+from enecg.ensemble._splits import check_whole, folds_of, hold_out, subject_codes
 from enecg.ensemble._targets import TargetSpace
 from enecg.ensemble._train_gate import GateSettings, train_gate
 from enecg.ensemble._train_head import HeadSettings, Split, train_head
@@ -111,7 +111,7 @@ def fit_joint(
         },
         "gate_epoch": epoch,
     }
-    return Ensemble(spaces, heads, final, gate, calibrations, notes)
+    return Ensemble(spaces, heads, final, gate, calibrations, dict.fromkeys(spaces, tuple(spaces)), notes)
 
 
 def add_task(
@@ -151,6 +151,7 @@ def add_task(
         gate=gate,
         gate_name=ensemble.gate_name,
         calibrations={**ensemble.calibrations, **found},
+        beside={**ensemble.beside, task.name: (task.name,)},
         notes={**ensemble.notes, "experts": {**ensemble.notes["experts"], task.name: note}},
     )
 
@@ -158,6 +159,8 @@ def add_task(
 def _roles(
     embedded: Embedded, targets: Mapping[str, Array], usable: Mask, validation: Mask | None, n_folds: int, seed: int
 ) -> _Roles:
+    if n_folds < 2:
+        raise FitError(f"n_folds {n_folds}; expected 2 at least, so that every recording is answered by a stranger")
     labelled = np.column_stack([~np.isnan(column).any(axis=1) for column in targets.values()])
     usable = usable & labelled.any(axis=1)
     if not usable.any():
@@ -168,18 +171,13 @@ def _roles(
         held[usable] = hold_out(codes[usable], labelled[usable], VALIDATION_SHARE, seed)
     else:
         held = validation & usable
-        both = np.intersect1d(codes[held], codes[usable & ~held])
-        if len(both):
-            row = int(np.flatnonzero(codes == both[0])[0])
-            raise FitError(
-                f"subject {embedded.subjects[row]} has recordings in training and validation; expected whole subjects"
-            )
+        check_whole(codes, held, usable & ~held, embedded.subjects)
     fold = np.full(len(usable), -1, dtype=np.intp)
     fitted = usable & ~held
     n_subjects = len(np.unique(codes[fitted]))
     if n_subjects < n_folds:
         raise FitError(f"{n_subjects} subjects are left to train on; expected {n_folds} at least, one for each fold")
-    fold[fitted] = folds_of(codes[fitted], n_folds, seed)
+    fold[fitted] = folds_of(codes[fitted], n_folds, seed, labelled[fitted])
     return _Roles(fold, held)
 
 
@@ -216,5 +214,7 @@ def _calibrations(
             weights = softmax(logits[name][rows], chosen)
             outputs = honest[name][rows]
             mixed, apart = mix(outputs, weights), disagreement_of(outputs, weights)
-            found[name][k] = calibrate(space, mixed, apart, wanted[name][rows])
+            # Where fewer than k could run, fewer will answer, and theirs is another number's calibration.
+            full = chosen.sum(axis=1) == k
+            found[name][k] = calibrate(space, mixed[full], apart[full], wanted[name][rows][full])
     return found

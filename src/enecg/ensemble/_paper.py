@@ -107,7 +107,7 @@ def fit_paper(
         for expert in experts
     }
     notes = {"recipe": "paper", "trained_parameters": trained}
-    ensemble = Ensemble(spaces, heads, made, gate, {}, notes)
+    ensemble = Ensemble(spaces, heads, made, gate, {}, dict.fromkeys(names, names), notes)
     checked = embedded.take(aside)
     here = present[aside]
     outputs = ensemble.outputs(checked, names, here)

@@ -54,6 +54,11 @@ class Split:
         """Training rows of a fold's member."""
         return np.flatnonzero((self.fold >= 0) & (self.fold != left_out))
 
+    def teaches(self, targets: Array) -> bool:
+        """Whether every member, and whoever chooses, find a label; else the expert can only say what is usual."""
+        there = np.asarray(~np.isnan(targets).any(axis=1))
+        return bool(there[self.validation].any() and all(there[self.rows(fold)].any() for fold in range(self.n_folds)))
+
     @property
     def n_folds(self) -> int:
         """How many folds."""
@@ -103,10 +108,15 @@ def train_head(
         trunk = None if existing is None else existing.members[fold].trunk
         rows = split.rows(fold)
         members.append(_member(x, wanted, spaces, rows, split.validation, settings, seed * 1000 + fold, trunk))
-    paths = _linear_paths(x, targets, spaces, split)
+    taught = {name: space for name, space in spaces.items() if split.teaches(targets[name])}
+    paths = _linear_paths(x, targets, taught, split)
     linear, honest = {}, {}
     answers = [_member_outputs(member, x, list(spaces)) for member in members]
     for name, space in spaces.items():
+        if name not in taught:
+            linear[name] = Linear(np.zeros((x.shape[1], len(space.base)), np.float32), space.start, 1.0)
+            honest[name] = np.tile(space.start, (len(x), 1))
+            continue
         by_member = [outputs[name] for outputs in answers]
         linear[name], honest[name] = _blend(x, targets[name], space, split, paths[name], by_member)
     return ExpertHead(scaler, members, linear), honest
