@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # On two cores the tests run two at a time; JOBS=0 runs them in order.
 JOBS ?= 2
-# A folder of recordings for demo, peers and starter.
+# A folder of recordings for demo, peers, starter and evaluations.
 DATA ?=
+ANSWERS := build/peers/answers.npz
 
-.PHONY: help demo test lint types wheel bench peers starter results clean
+.PHONY: help demo test lint types wheel bench peers starter evaluations results clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed  ## simulate (or DATA=folder), fit five tasks, test, predict one recording, draw it
 	$(VENV)/bin/enecg demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -31,17 +32,21 @@ wheel: $(VENV)/.installed  ## build the wheel, install it in an empty environmen
 	$(PY) scripts/check_wheel.py
 
 bench: .venv-bench/.installed  ## every claim of speed, measured beside what it is compared with
-	set -e; for script in benchmarks/*.py; do .venv-bench/bin/python "$$script"; done
+	set -e; for script in $(filter-out %/report.py,$(wildcard benchmarks/*.py)); do .venv-bench/bin/python "$$script"; done
 
 peers: $(VENV)/.installed .venv-peers/.installed  ## answers of aeon's MiniRocket with ridge on PTB-XL (DATA=ptbxl)
 	$(if $(DATA),,$(error make peers needs DATA=folder, that of PTB-XL))
 	mkdir -p build/peers
 	$(PY) scripts/peer.py export --data "$(DATA)" --subjects 300 1000 --to build/peers/split.npz
-	.venv-peers/bin/python scripts/peer.py answer build/peers/split.npz --to build/peers/answers.npz
+	.venv-peers/bin/python scripts/peer.py answer build/peers/split.npz --to $(ANSWERS)
 
 starter: $(VENV)/.installed  ## the bundle that ships with the package, from real recordings (DATA=folder)
 	$(if $(DATA),,$(error make starter needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
 	$(PY) scripts/make_starter.py --data "$(DATA)"
+
+evaluations: $(VENV)/.installed  ## the figures of results/ (DATA=folder as for starter; first make peers)
+	$(if $(DATA),,$(error make evaluations needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
+	$(PY) scripts/evaluate_all.py --data "$(DATA)" --store build/store $(if $(wildcard $(ANSWERS)),--peer $(ANSWERS))
 
 results: $(VENV)/.installed  ## the tables of docs/results.md and README.md from the JSON files of results/
 	$(PY) scripts/make_results.py

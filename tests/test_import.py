@@ -19,6 +19,12 @@ def test_import_loads_nothing_heavy(statement):
     assert not loaded_by(statement) & set(HEAVY)
 
 
+@pytest.mark.parametrize("name", ["EnECG", "read", "load_cohort", "simulate", "plot_recording", "evaluate"])
+def test_a_name_loads_what_its_definition_needs_and_not_what_its_use_will(name):
+    """Torch, PEFT, the readers of tables and files and the drawing come when they are used."""
+    assert loaded_by(f"import enecg; enecg.{name}") & set(HEAVY) <= {"scipy"}
+
+
 def test_every_public_name_resolves():
     import enecg
 
