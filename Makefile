@@ -34,10 +34,10 @@ wheel: $(VENV)/.installed  ## build the wheel, install it in an empty environmen
 bench: .venv-bench/.installed  ## every claim of speed, measured beside what it is compared with
 	set -e; for script in $(filter-out %/report.py,$(wildcard benchmarks/*.py)); do .venv-bench/bin/python "$$script"; done
 
-peers: $(VENV)/.installed .venv-peers/.installed  ## answers of aeon's MiniRocket with ridge on PTB-XL (DATA=ptbxl)
-	$(if $(DATA),,$(error make peers needs DATA=folder, that of PTB-XL))
+peers: $(VENV)/.installed .venv-peers/.installed  ## answers of aeon's MiniRocket with ridge on PTB-XL (DATA=folder)
+	$(if $(DATA),,$(error make peers needs DATA=folder, with ptbxl in it))
 	mkdir -p build/peers
-	$(PY) scripts/peer.py export --data "$(DATA)" --subjects 300 1000 --to build/peers/split.npz
+	$(PY) scripts/peer.py export --data "$(DATA)/ptbxl" --subjects 300 1000 --to build/peers/split.npz
 	.venv-peers/bin/python scripts/peer.py answer build/peers/split.npz --to $(ANSWERS)
 
 starter: $(VENV)/.installed  ## the bundle that ships with the package, from real recordings (DATA=folder)
