@@ -1,4 +1,4 @@
-"""A progress bar on standard error with rate and time left, or nothing. Imports nothing of the package."""
+"""A progress bar on standard error with share and time left, or nothing. Imports nothing of the package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from enecg import evaluate, load_cohort
-from enecg.errors import LeakageError
+from enecg.errors import CohortError, LeakageError
 from enecg.evaluation import Fold, cross_validation, evaluate_fitted, markdown, shuffled
 from enecg.experts import Card, Expert, Inputs
 
@@ -61,6 +61,16 @@ def test_a_peer_that_knows_nothing_is_beaten_by_nothing(found):
     assert gain["low"] < gain["value"] < gain["high"]
 
 
+@pytest.mark.parametrize("change", ["fewer recordings", "another task's outputs", "another round"])
+def test_a_peers_answers_to_something_else_are_refused(people, model, change):
+    fold = cross_validation(people, ["rr_interval", "sex"], 3)[0]
+    shapes = {"fewer recordings": (len(people) - 1, 1), "another task's outputs": (len(people), 2)}
+    peer = {"sex": np.zeros(shapes.get(change, (len(people), 1)), np.float32)}
+    peers = [peer, peer] if change == "another round" else [peer]
+    with pytest.raises(CohortError, match=r"a peer's answers (of 2 rounds for 1|to sex are \(\d+, \d\), expected)"):
+        evaluate(model, people, rounds=[[fold]], peer=peers)
+
+
 def test_costs_are_there_for_all_that_was_trained(found):
     for figure in ("seconds to fit", "trained parameters", "all parameters", "peak MiB"):
         systems = {row["system"] for row in rows_of(found, task="", metric=figure)}
@@ -71,6 +81,9 @@ def test_costs_are_there_for_all_that_was_trained(found):
         for name in ("rocket-small", "measurements")
     ]
     assert max(parts) < sum(parts) <= whole
+    # The paper's base stays as it was drawn, so that only a part of its numbers is trained.
+    paper = [value(found, task="", system="paper recipe", metric=f"{which} parameters") for which in ("trained", "all")]
+    assert paper[0] < 0.2 * paper[1]
 
 
 def test_groups_by_sex_and_age_stand_beside_the_whole(found):
@@ -80,7 +93,15 @@ def test_groups_by_sex_and_age_stand_beside_the_whole(found):
 
 def test_the_table_names_what_the_record_holds(found):
     text = markdown(found.record())
-    for word in ("| rr_interval |", "| sex |", "ensemble, top 1", "gain of the ensemble over", "| cost |"):
+    for word in (
+        "recordings of simulated tested",
+        "All of them are simulated.",
+        "| rr_interval |",
+        "| sex |",
+        "ensemble, top 1",
+        "gain of the ensemble over",
+        "| cost |",
+    ):
         assert word in text
 
 

@@ -10,6 +10,7 @@ from enecg.evaluation._metrics import (
     Scored,
     bootstrap_weights,
     calibration_error,
+    drawn,
     higher_is_better,
     interval_of,
     label_auroc,
@@ -124,9 +125,24 @@ def test_bootstrap_intervals_cover_a_known_auroc():
         truth = np.repeat([0.0, 1.0], 60)[:, None].astype(np.float32)
         answer = (truth + rng.normal(size=truth.shape)).astype(np.float32)
         metric = make_metric("auroc", Scored(TASKS["sex"], truth, answer))
-        low, high = interval_of(metric(bootstrap_weights(np.arange(120), 400, seed)))
+        low, high = interval_of(drawn(metric, bootstrap_weights(np.arange(120), 400, seed)))
         inside += low <= 0.7602 <= high
     assert inside >= 45
+
+
+@pytest.mark.parametrize("name", ["macro_auroc", "accuracy", "macro_f1"])
+def test_draws_in_blocks_are_draws_at_once(name, monkeypatch):
+    labels, scores = draw(5)
+    metric = make_metric(name, Scored(RHYTHM, np.eye(3, dtype=np.float32)[labels], scores))
+    weights = bootstrap_weights(np.arange(len(labels)) // 2, 70, seed=1)
+    monkeypatch.setattr("enecg.evaluation._metrics._BLOCK", 7 * len(labels))
+    np.testing.assert_array_equal(drawn(metric, weights), metric(weights.astype(np.float64)))
+
+
+def test_a_draw_without_any_recording_has_no_value():
+    truth = np.array([[1.0], [2.0]], np.float32)
+    metric = make_metric("mae", Scored(TASKS["age"], truth, truth + 1))
+    np.testing.assert_array_equal(metric(np.array([[1.0, 1.0], [0.0, 0.0]])), [1, np.nan])
 
 
 def test_errors_are_better_small():

@@ -56,11 +56,13 @@ class Costs:
         self.add(system, "peak MiB", peak)
 
     def parameters(self, system: str, ensemble: Ensemble) -> None:
-        """What was trained: all of it, and each expert's head."""
+        """What was trained, and what there is with it (a base left as it was drawn); of each expert's head too."""
         self.add(system, "trained parameters", ensemble.n_parameters)
+        self.add(system, "all parameters", sum(part.size for part in ensemble.to_state()[1].values()))
         for name, count in ensemble.head_parameters().items():
             if system == "ensemble":
                 self.add(f"{name} alone", "trained parameters", count)
+                self.add(f"{name} alone", "all parameters", count)
 
     def rows(self) -> list[dict[str, Any]]:
         """For the table."""
@@ -71,10 +73,10 @@ class Costs:
 
 
 def costs_of(costs: Costs, experts: list[Expert], names: set[str]) -> list[dict[str, Any]]:
-    """The rows of `costs` whose systems are in the table, and all parameters: trained ones and the experts' frozen."""
-    rows = [row for row in costs.rows() if row["system"] in names]
+    """The rows of `costs` whose systems are in the table; to all parameters belong the experts' frozen ones."""
     frozen = {expert.card.name: expert.card.parameters for expert in experts}
-    for row in [row for row in rows if row["metric"] == "trained parameters"]:
-        own = frozen.get(row["system"].removesuffix(" alone"), sum(frozen.values()))
-        rows.append(row | {"metric": "all parameters", "value": row["value"] + own})
+    rows = [row for row in costs.rows() if row["system"] in names]
+    for row in rows:
+        if row["metric"] == "all parameters":
+            row["value"] += frozen.get(row["system"].removesuffix(" alone"), sum(frozen.values()))
     return rows

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from enecg.cohorts import Cohort
 from enecg.ensemble import Watch, subject_codes
-from enecg.errors import LeakageError
+from enecg.errors import CohortError, LeakageError
 from enecg.estimator import EnECG, encode_targets, subject_digest
 from enecg.evaluation._costs import Costs, costs_of
 from enecg.evaluation._folds import Fold, check_fold, cross_validation
@@ -59,7 +59,8 @@ def evaluate(
     paper : whether recipe "paper" is compared.
     peer : for each round another system's answers by task [recording, output], NaN where it has none.
     Raises LeakageError for an expert that has seen the cohort (unless allow_seen, which flags every row) and for a
-    subject on both sides of a split; FitError where a fold cannot be trained.
+    subject on both sides of a split; FitError where a fold cannot be trained; CohortError for a peer's answers to other
+    recordings.
     """
     seen = _seen(estimator, cohort, allow_seen)
     read = [*estimator.fitted_experts(), *estimator.context()]
@@ -68,6 +69,8 @@ def evaluate(
     embedded = estimator.embed(cohort, experts=read)
     targets = {task.name: encode_targets(task, cohort.targets, len(cohort)) for task in estimator.task_list()}
     plan = rounds if rounds is not None else [cross_validation(cohort, estimator.task_list(), folds, seed)]
+    if peer is not None:
+        _check_peer(peer, plan, targets)
     costs = Costs()
     models: list[EnECG] = []
     tested: list[list[Tested]] = []
@@ -137,6 +140,21 @@ def _met(card: Any, cohort: Cohort) -> bool:
     # Simulated people of other seeds are other people: whoever learned from the simulator has not met these.
     real = set(cohort.origins) - {"simulated"}
     return bool(real) and ("unknown" in card.seen or bool(real & set(card.seen)))
+
+
+def _check_peer(
+    peer: Sequence[Mapping[str, Array]], plan: Sequence[Sequence[Fold]], targets: Mapping[str, Array]
+) -> None:
+    """Raises CohortError for answers that cannot be to these recordings and tasks."""
+    if len(peer) != len(plan):
+        raise CohortError(f"a peer's answers of {len(peer)} rounds for {len(plan)}; expected those to the same split")
+    for own in peer:
+        for name in own.keys() & targets.keys():
+            if own[name].shape != targets[name].shape:
+                raise CohortError(
+                    f"a peer's answers to {name} are {own[name].shape}, expected {targets[name].shape} [recording, "
+                    "output]: they are of another data set or another part of it; make them again from this one"
+                )
 
 
 def _tell(bar: Bar, fold: int, folds: int, step: str, done: float) -> None:
@@ -213,6 +231,7 @@ def _evaluation(
             "simulated": cohort.simulated,
             "recordings": len(cohort),
             "subjects": len(set(codes.tolist())),
+            "without a subject": sum(subject is None for subject in cohort.subjects),
             "tested": len(tested),
             "refused": int((~present[tested].any(axis=1)).sum()),
             "rounds": len(rounds),

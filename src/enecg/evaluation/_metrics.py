@@ -13,6 +13,7 @@ from enecg.tasks import Task
 
 Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.uint16]
 Metric = Callable[[Double], Double]
 
 SIX_RHYTHMS = ("SR", "AFIB", "STACH", "SBRAD", "SARRH", "PACE")
@@ -20,6 +21,9 @@ SIX_RHYTHMS = ("SR", "AFIB", "STACH", "SBRAD", "SARRH", "PACE")
 
 MIN_CLASS = 5
 """Classes with fewer positive or negative recordings have no AUROC worth averaging."""
+
+_BLOCK = 2**22
+"""Weights that a metric gets at a time."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,18 @@ def calibration_error(scored: Scored, bins: int = 15) -> float:
     return float(np.sum(gaps))
 
 
-def bootstrap_weights(subjects: npt.NDArray[np.intp], draws: int, seed: int) -> Double:
+def bootstrap_weights(subjects: npt.NDArray[np.intp], draws: int, seed: int) -> Counts:
     """How often each recording is drawn when subjects are drawn with replacement: [draw, recording]."""
     people, place = np.unique(subjects, return_inverse=True)
     rng = np.random.default_rng([seed, 77])
     counts = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
-    return counts[:, place].astype(np.float64)
+    return counts.astype(np.uint16)[:, place]
+
+
+def drawn(metric: Metric, weights: Counts) -> Double:
+    """A metric's values [draw] over bootstrap weights, a block of draws at a time: a metric copies its weights."""
+    blocks = np.array_split(weights, -(-weights.size // _BLOCK))
+    return np.concatenate([metric(block.astype(np.float64)) for block in blocks])
 
 
 def interval_of(values: Double) -> tuple[float, float]:
@@ -120,7 +130,11 @@ def _mean_of_known(values: Double, axis: int) -> Double:
 
 
 def _mean(values: Double) -> Metric:
-    return lambda weights: (weights @ values) / weights.sum(axis=1)
+    def value(weights: Double) -> Double:
+        total = weights.sum(axis=1)
+        return np.asarray(np.divide(weights @ values, total, out=np.full(len(total), np.nan), where=total > 0))
+
+    return value
 
 
 def _macro_f1(truth: Double, answer: Double) -> Metric:

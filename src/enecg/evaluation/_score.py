@@ -10,10 +10,12 @@ from enecg.cohorts import Cohort
 from enecg.ensemble import Answers
 from enecg.evaluation._metrics import (
     SIX_RHYTHMS,
+    Counts,
     Metric,
     Scored,
     bootstrap_weights,
     calibration_error,
+    drawn,
     higher_is_better,
     interval_of,
     label_auroc,
@@ -49,34 +51,57 @@ def score(
     A metric of several rounds is its mean over them; the bootstrap draws the same subjects for all systems and rounds.
     """
     answers = [_pooled(task.name, round_, len(truth)) for round_ in rounds]
-    answered = np.logical_and.reduce([np.isfinite(own[ENSEMBLE]).all(axis=1) for own in answers])
-    rows = np.flatnonzero(answered & ~np.isnan(truth).any(axis=1))
+    rows = np.flatnonzero(_answered(answers, ENSEMBLE) & ~np.isnan(truth).any(axis=1))
     if len(rows) < 2:
         return []
-    weights, plain = bootstrap_weights(codes[rows], DRAWS, seed), np.ones((1, len(rows)))
+    weights = bootstrap_weights(codes[rows], DRAWS, seed)
+    whole = _measured(task, truth, answers, ENSEMBLE, rows, weights)
     made: list[Row] = []
-    drawn: dict[tuple[str, str], tuple[float, Double]] = {}
+    gains: list[Row] = []
     for system in answers[0]:
-        values = [own[system][rows] for own in answers]
-        if not all(np.isfinite(value).all() for value in values):
+        # A system that could not answer some recordings is judged by the others, and compared on them.
+        there = _answered(answers, system)[rows]
+        n = int(there.sum())
+        if n < 2:
             continue
-        scored = [Scored(task, truth[rows], value) for value in values]
-        for metric, functions in _metrics(task, scored).items():
-            value = float(np.mean([function(plain)[0] for function in functions]))
-            several = np.mean([function(weights) for function in functions], axis=0)
-            low, high = interval_of(several)
-            drawn[system, metric] = (value, several)
-            made.append(_row(task, system, metric, value, len(rows)) | {"low": low, "high": high})
+        here, drawn_here = rows[there], weights[:, there]
+        found = _measured(task, truth, answers, system, here, drawn_here)
+        for metric, (value, draws) in found.items():
+            made.append(_row(task, system, metric, value, n) | _reach(draws))
         if task.kind != "regression" and system != PEER:
-            error = float(np.mean([calibration_error(one) for one in scored]))
-            made.append(_row(task, system, "ece", error, len(rows)))
-    pairs = [(other, metric) for other in COMPARED for metric in (metrics_of(task)[0], "six_auroc")]
-    made += [_difference(task, *pair, drawn, len(rows)) for pair in pairs if pair in drawn]
+            scored = [Scored(task, truth[here], own[system][here]) for own in answers]
+            made.append(_row(task, system, "ece", float(np.mean([calibration_error(one) for one in scored])), n))
+        if system in COMPARED:
+            ours = whole if there.all() else _measured(task, truth, answers, ENSEMBLE, here, drawn_here)
+            gains += [_gain(task, system, metric, ours[metric], found[metric], n) for metric in _compared(task)]
+    made += sorted(gains, key=lambda row: COMPARED.index(row["system"].removeprefix("ensemble - ")))
     parts = [part for round_ in rounds for part in round_]
     made += _coverage(task, truth, [(part.places, part.ensemble[task.name]) for part in parts])
     made += _groups(task, truth, [own[ENSEMBLE] for own in answers], rows, cohort)
     # What too few recordings leave undefined (an AUROC of one class) is no row.
     return [row for row in made if np.isfinite(row["value"])]
+
+
+def _answered(answers: Sequence[Mapping[str, Array]], system: str) -> npt.NDArray[np.bool_]:
+    """Recordings that a system answered in every round."""
+    if not all(system in own for own in answers):
+        return np.zeros(len(answers[0][ENSEMBLE]), dtype=np.bool_)
+    return np.asarray(np.logical_and.reduce([np.isfinite(own[system]).all(axis=1) for own in answers]))
+
+
+def _measured(
+    task: Task, truth: Array, answers: Sequence[Mapping[str, Array]], system: str, rows: Places, weights: Counts
+) -> dict[str, tuple[float, Double]]:
+    """A system's metrics on some rows, mean over rounds: by name, the value and those of the bootstrap's draws."""
+    scored = [Scored(task, truth[rows], own[system][rows]) for own in answers]
+    plain = np.ones((1, len(rows)))
+    return {
+        metric: (
+            float(np.mean([function(plain)[0] for function in functions])),
+            np.mean([drawn(function, weights) for function in functions], axis=0),
+        )
+        for metric, functions in _metrics(task, scored).items()
+    }
 
 
 def _pooled(name: str, round_: Sequence[Tested], n: int) -> dict[str, Array]:
@@ -102,15 +127,22 @@ def _row(task: Task, system: str, metric: str, value: float, n: int) -> Row:
     return {"task": task.name, "system": system, "metric": metric, "value": value, "n": n}
 
 
-def _difference(
-    task: Task, other: str, metric: str, drawn: Mapping[tuple[str, str], tuple[float, Double]], n: int
-) -> Row:
-    """Ensemble against another system on the same draws; above 0 is for the ensemble."""
+def _reach(draws: Double) -> Row:
+    """The 95 % interval, where it is known."""
+    low, high = interval_of(draws)
+    return {"low": low, "high": high} if np.isfinite(low) else {}
+
+
+def _compared(task: Task) -> tuple[str, ...]:
+    """Metrics by which systems are compared."""
+    return (metrics_of(task)[0], *(["six_auroc"] if task.name == "rhythm_statements" else []))
+
+
+def _gain(task: Task, other: str, metric: str, ours: tuple[float, Double], theirs: tuple[float, Double], n: int) -> Row:
+    """Ensemble against another system on the same recordings and draws; above 0 is for the ensemble."""
     sign = 1 if higher_is_better(metric) else -1
-    (ours, our_draws), (theirs, their_draws) = drawn[ENSEMBLE, metric], drawn[other, metric]
-    low, high = interval_of(sign * (our_draws - their_draws))
-    row = _row(task, f"ensemble - {other}", f"{metric} gain", sign * (ours - theirs), n)
-    return row | {"low": low, "high": high}
+    row = _row(task, f"ensemble - {other}", f"{metric} gain", sign * (ours[0] - theirs[0]), n)
+    return row | _reach(sign * (ours[1] - theirs[1]))
 
 
 def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]]) -> list[Row]:
@@ -150,10 +182,10 @@ def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, coh
         sex = np.array([str(value) for value in cohort.targets["sex"]])[rows]
         groups |= {value: sex == value for value in ("female", "male")}
     if "age" in cohort.targets.columns:
-        age = cohort.targets["age"].cast(float).to_numpy()[rows]
+        age = _numbers(cohort, "age")[rows]
         groups |= {f"{low} to {high} y": (age >= low) & (age < high) for low, high in AGE_BANDS}
     if task.name == "rr_interval" and "rr_sd" in cohort.targets.columns:
-        spread = cohort.targets["rr_sd"].cast(float).fill_null(np.inf).to_numpy()[rows]
+        spread = np.nan_to_num(_numbers(cohort, "rr_sd")[rows], nan=np.inf)
         groups |= {f"RR SD up to {REGULAR_MS} ms": spread <= REGULAR_MS, "less regular": spread > REGULAR_MS}
     made = []
     for label, mask in groups.items():
@@ -163,3 +195,10 @@ def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, coh
             value = float(np.mean([make_metric(metric, one)(np.ones((1, n)))[0] for one in scored]))
             made.append(_row(task, ENSEMBLE, metric, value, n) | {"group": label})
     return made
+
+
+def _numbers(cohort: Cohort, column: str) -> Double:
+    """A column as numbers, NaN where it holds none: it is no task here, so that nobody has looked at it."""
+    import polars
+
+    return np.asarray(cohort.targets[column].cast(polars.Float64, strict=False).to_numpy(), dtype=np.float64)

@@ -7,12 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.ensemble import Answers, Ensemble, Gate
+from enecg.experts.measurements import FEATURES
 from enecg.store import Embedded
 
 Array = npt.NDArray[np.float32]
-
-RR_FEATURE = 0
-"""Place of the mean RR interval in expert `measurements`."""
 
 ENSEMBLE, UNGATED, UNIFORM, TRIVIAL, BEST, PAPER, PEER = (
     "ensemble",
@@ -60,7 +58,7 @@ def trivial(ensemble: Ensemble, embedded: Embedded) -> dict[str, Array]:
     for name, space in ensemble.spaces.items():
         constant = np.tile(space.values(space.start[None]), (len(embedded), 1))
         if name == "rr_interval" and "measurements" in embedded.embeddings:
-            found = embedded.embeddings["measurements"][:, [RR_FEATURE]]
+            found = embedded.embeddings["measurements"][:, [FEATURES.index("rr_mean")]]
             constant = np.where(found > 0, found, constant)
         made[name] = constant
     return made
@@ -87,10 +85,15 @@ def values(answers: Mapping[str, Answers]) -> dict[str, Array]:
 
 def best_expert(ensemble: Ensemble, validation: Embedded, targets: Mapping[str, Array]) -> dict[str, str]:
     """By task, the expert with the smallest loss on validation recordings that are labelled and that it could take."""
-    outputs = ensemble.outputs(validation, list(ensemble.spaces), ensemble.present(validation))
+    present = ensemble.present(validation)
+    outputs = ensemble.outputs(validation, list(ensemble.spaces), present)
     best = {}
     for name, space in ensemble.spaces.items():
         wanted = space.targets(targets[name])
-        losses = [np.nanmean(space.loss(outputs[name][:, k], wanted)) for k in range(len(ensemble.experts))]
-        best[name] = ensemble.experts[int(np.nanargmin(losses))]
+        known = np.asarray(~np.isnan(wanted).any(axis=1))
+        losses = [
+            space.loss(outputs[name][rows, k], wanted[rows]).mean() if rows.any() else np.inf
+            for k, rows in enumerate((present & known[:, None]).T)
+        ]
+        best[name] = ensemble.experts[int(np.argmin(losses))]
     return best

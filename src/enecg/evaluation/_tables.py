@@ -1,47 +1,47 @@
 """Results on disk and on paper: JSON that a command wrote, and the Markdown made of it."""
 
+import csv
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from enecg.errors import EnECGError
+from enecg.errors import WriteError
+from enecg.store import write_whole
 
 _DIGITS = {"age": 2, "rr_interval": 1}
 """Decimals of figures in a task's unit; probabilities and areas have three."""
 _IN_UNITS = ("mae", "rmse", "mae gain", "rmse gain", "mean interval")
 
 
-class ResultsError(EnECGError, OSError):
-    """Results that cannot be written."""
-
-
 def write_json(record: Mapping[str, Any], path: Path) -> None:
-    """Write results, numbers with six digits, aside and renamed. Raises ResultsError if that cannot be done."""
-    _write(path, json.dumps(_rounded(record), indent=1) + "\n")
+    """Write results, numbers with six digits. Raises WriteError if that cannot be done; what was there then stays."""
+    _write(path, json.dumps(_rounded(record), indent=1, allow_nan=False) + "\n")
 
 
 def write_roles(roles: Mapping[str, str], path: Path) -> None:
-    """Write which recordings were used: CSV, id and a letter for each fold (t, v, e, -)."""
-    _write(path, "id,role\n" + "".join(f"{name},{letters}\n" for name, letters in roles.items()))
+    """Write which recordings were used: CSV, id and a letter for each fold (t, v, e, -). Raises WriteError."""
+    rows = io.StringIO()
+    csv.writer(rows, lineterminator="\n").writerows([("id", "role"), *roles.items()])
+    _write(path, rows.getvalue())
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text)
-        aside.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        raise ResultsError(f"{path}: results cannot be written ({error}); choose a folder with free space") from error
-    finally:
-        aside.unlink(missing_ok=True)
+        raise WriteError(f"{path}: results cannot be written ({error}); choose a folder with free space") from error
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Tables of an evaluation's record: each task's systems, paired differences, groups; then what systems cost."""
+    """Tables of an evaluation's record: each task's systems, paired differences, groups; then what systems cost.
+
+    Above them what was tested, and what makes the figures less than they seem.
+    """
     rows = record["rows"]
-    parts = []
+    parts = [_heading(record["about"], rows)]
     for task in dict.fromkeys(row["task"] for row in rows if row["task"]):
         own = [row for row in rows if row["task"] == task and "group" not in row]
         plain = [row for row in own if not row["metric"].endswith(" gain")]
@@ -56,6 +56,16 @@ def markdown(record: Mapping[str, Any]) -> str:
     if costs:
         parts.append(_table("cost", costs, lambda row: row["metric"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _heading(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    said = [f"{about['tested']:,} recordings of {about['cohort']} tested, {about['refused']:,} refused."]
+    if about["simulated"]:
+        said.append("All of them are simulated.")
+    seen = dict.fromkeys(name for row in rows for name in row.get("seen_by", ()))
+    if seen:
+        said.append(f"Too good to be true: {', '.join(seen)} had seen this data set, or does not say.")
+    return " ".join(said)
 
 
 def _short(row: Mapping[str, Any]) -> str:
