@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -102,6 +103,7 @@ def ludb_rr(room: Room) -> Evaluation:
     return evaluate_fitted(model, load_cohort("ludb", room.data / "ludb", window="annotated"))
 
 
+@cache
 def _on_ptbxl(room: Room) -> EnECG:
     cohort = load_cohort("ptbxl", room.data / "ptbxl")
     fold = split_by_column(cohort, "fold", list("1234"), ["5"], ["6"])
