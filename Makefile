@@ -18,7 +18,7 @@ demo: $(VENV)/.installed  ## simulate (or DATA=folder), fit five tasks, test, pr
 	$(VENV)/bin/enecg demo --out demo $(if $(DATA),--data "$(DATA)")
 
 test: $(VENV)/.installed  ## the whole test suite
-	$(PY) -m pytest -n $(JOBS) tests
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) tests
 
 lint: $(VENV)/.installed  ## style, and the direction of imports
 	$(VENV)/bin/ruff check .

@@ -147,6 +147,6 @@ def _warn(
 
 
 def _few_threads() -> None:
-    """Two threads for each library, before they are loaded: more of them only wait for each other in small products."""
+    """One thread for each library, before they are loaded: in small products more of them only wait for each other."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(min(2, os.cpu_count() or 1)))
+        os.environ.setdefault(name, "1")
