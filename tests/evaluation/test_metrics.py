@@ -45,6 +45,33 @@ def test_auroc_accuracy_and_f1_are_scikit_learns(seed):
     assert value("macro_f1", scored) == pytest.approx(f1_score(labels, said, average="macro", zero_division=0))
 
 
+def test_an_area_over_folds_is_the_mean_over_pairs_of_one_fold():
+    rng = np.random.default_rng(4)
+    labels, fold = rng.integers(2, size=90), np.repeat([0, 1, 2], [50, 30, 10])
+    # The models of the folds are on scales of their own, which is nobody's fault.
+    scores = (rng.normal(size=90) + labels + 10 * fold).astype(np.float32)
+    weights = rng.integers(0, 3, size=(5, 90)).astype(np.float64)
+    found = make_metric("auroc", Scored(TASKS["sex"], labels[:, None].astype(np.float32), scores[:, None], fold))(
+        weights
+    )
+    for w, value_ in zip(weights, found, strict=True):
+        areas, pairs = [], []
+        for k in range(3):
+            here = fold == k
+            areas.append(roc_auc_score(labels[here], scores[here].astype(np.float64), sample_weight=w[here]))
+            pairs.append((w * labels)[here].sum() * (w * (1 - labels))[here].sum())
+        assert value_ == pytest.approx(np.average(areas, weights=pairs))
+
+
+@given(st.integers(0, 10_000))
+def test_a_constant_answer_of_each_fold_is_chance_and_not_less(seed):
+    labels, _ = draw(seed)
+    fold = np.arange(len(labels)) % 5
+    truth = np.eye(3, dtype=np.float32)[labels]
+    constant = np.array([truth[fold != k].mean(axis=0) for k in range(5)])[fold].astype(np.float32)
+    assert value("macro_auroc", Scored(RHYTHM, truth, constant, fold)) == pytest.approx(0.5)
+
+
 @given(st.integers(0, 10_000), st.integers(2, 5))
 def test_a_weight_of_k_is_the_recording_k_times(seed, k):
     labels, scores = draw(seed)

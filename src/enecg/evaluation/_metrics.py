@@ -28,11 +28,17 @@ _BLOCK = 2**22
 
 @dataclass(frozen=True)
 class Scored:
-    """One task's answers on labelled recordings: truth as encoded, answers in the task's unit or as probabilities."""
+    """One task's answers on labelled recordings: truth as encoded, answers in the task's unit or as probabilities.
+
+    fold : int [recording], which model answered (none: one for all). Areas under the curve compare recordings of one
+        fold only: across folds a constant answer would be worse than chance, as what a fold tests is missing from what
+        its model learned.
+    """
 
     task: Task
     truth: Array
     answer: Array
+    fold: npt.NDArray[np.intp] | None = None
 
 
 def metrics_of(task: Task) -> tuple[str, ...]:
@@ -71,7 +77,7 @@ def make_metric(name: str, scored: Scored) -> Metric:
         return _macro_f1(truth, answer)
     columns = range(truth.shape[1])
     usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
-    parts = [_auroc(answer[:, k], truth[:, k] > 0.5) for k in usable]
+    parts = [_auroc(answer[:, k], truth[:, k] > 0.5, scored.fold) for k in usable]
     if not parts:
         return lambda weights: np.full(len(weights), np.nan)
     return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
@@ -80,7 +86,7 @@ def make_metric(name: str, scored: Scored) -> Metric:
 def label_auroc(scored: Scored, names: tuple[str, ...]) -> Metric:
     """Mean AUROC of some classes of a multilabel task."""
     places = [scored.task.classes.index(name) for name in names]
-    parts = [_auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5) for k in places]
+    parts = [_auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5, scored.fold) for k in places]
     return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
 
 
@@ -154,18 +160,24 @@ def _macro_f1(truth: Double, answer: Double) -> Metric:
     return value
 
 
-def _auroc(scores: Double, positive: npt.NDArray[np.bool_]) -> Metric:
-    """Area under the ROC curve: weighted share of pairs in the right order, ties by half."""
-    order = np.argsort(scores, kind="stable")
-    ranked, sign = scores[order], positive[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+def _auroc(scores: Double, positive: npt.NDArray[np.bool_], fold: npt.NDArray[np.intp] | None) -> Metric:
+    """Area under the ROC curve: weighted share of pairs in the right order, ties by half, pairs of one fold only."""
+    whose = np.zeros(len(scores), dtype=np.intp) if fold is None else fold
+    order = np.lexsort((scores, whose))
+    ranked, sign, whose = scores[order], positive[order], whose[order]
+    changes = whose[1:] != whose[:-1]
+    ties = np.flatnonzero(np.r_[True, changes | (ranked[1:] != ranked[:-1])])
+    folds = np.searchsorted(ties, np.flatnonzero(np.r_[True, changes]))
+    sizes = np.diff(np.r_[folds, len(ties)])
 
     def value(weights: Double) -> Double:
         w = weights[:, order]
-        up = np.add.reduceat(w * sign, starts, axis=1)
-        down = np.add.reduceat(w * ~sign, starts, axis=1)
-        below = np.cumsum(down, axis=1) - down
-        pairs = up.sum(axis=1) * down.sum(axis=1)
+        up = np.add.reduceat(w * sign, ties, axis=1)
+        down = np.add.reduceat(w * ~sign, ties, axis=1)
+        all_up, all_down = (np.add.reduceat(part, folds, axis=1) for part in (up, down))
+        before = np.repeat(np.cumsum(all_down, axis=1) - all_down, sizes, axis=1)
+        below = np.cumsum(down, axis=1) - down - before
+        pairs = (all_up * all_down).sum(axis=1)
         top = (up * (below + 0.5 * down)).sum(axis=1)
         return np.asarray(np.divide(top, pairs, out=np.full(len(w), np.nan), where=pairs > 0))
 

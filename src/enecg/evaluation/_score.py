@@ -1,6 +1,7 @@
 """From answers to rows: metrics with intervals, paired differences, coverage, groups."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,50 +51,77 @@ def score(
 
     A metric of several rounds is its mean over them; the bootstrap draws the same subjects for all systems and rounds.
     """
-    answers = [_pooled(task.name, round_, len(truth)) for round_ in rounds]
-    rows = np.flatnonzero(_answered(answers, ENSEMBLE) & ~np.isnan(truth).any(axis=1))
+    pooled = [_Pooled.of(task.name, round_, len(truth)) for round_ in rounds]
+    rows = np.flatnonzero(_answered(pooled, ENSEMBLE) & ~np.isnan(truth).any(axis=1))
     if len(rows) < 2:
         return []
     weights = bootstrap_weights(codes[rows], DRAWS, seed)
-    whole = _measured(task, truth, answers, ENSEMBLE, rows, weights)
+    whole = _measured(task, truth, pooled, ENSEMBLE, rows, weights)
     made: list[Row] = []
     gains: list[Row] = []
-    for system in answers[0]:
+    for system in pooled[0].answers:
         # A system that could not answer some recordings is judged by the others, and compared on them.
-        there = _answered(answers, system)[rows]
+        there = _answered(pooled, system)[rows]
         n = int(there.sum())
         if n < 2:
             continue
         here, drawn_here = rows[there], weights[:, there]
-        found = _measured(task, truth, answers, system, here, drawn_here)
+        found = _measured(task, truth, pooled, system, here, drawn_here)
         for metric, (value, draws) in found.items():
             made.append(_row(task, system, metric, value, n) | _reach(draws))
         if task.kind != "regression" and system != PEER:
-            scored = [Scored(task, truth[here], own[system][here]) for own in answers]
-            made.append(_row(task, system, "ece", float(np.mean([calibration_error(one) for one in scored])), n))
+            errors = [calibration_error(own.scored(task, truth, system, here)) for own in pooled]
+            made.append(_row(task, system, "ece", float(np.mean(errors)), n))
         if system in COMPARED:
-            ours = whole if there.all() else _measured(task, truth, answers, ENSEMBLE, here, drawn_here)
+            ours = whole if there.all() else _measured(task, truth, pooled, ENSEMBLE, here, drawn_here)
             gains += [_gain(task, system, metric, ours[metric], found[metric], n) for metric in _compared(task)]
     made += sorted(gains, key=lambda row: COMPARED.index(row["system"].removeprefix("ensemble - ")))
     parts = [part for round_ in rounds for part in round_]
     made += _coverage(task, truth, [(part.places, part.ensemble[task.name]) for part in parts])
-    made += _groups(task, truth, [own[ENSEMBLE] for own in answers], rows, cohort)
+    made += _groups(task, truth, pooled, rows, cohort)
     # What too few recordings leave undefined (an AUROC of one class) is no row.
     return [row for row in made if np.isfinite(row["value"])]
 
 
-def _answered(answers: Sequence[Mapping[str, Array]], system: str) -> npt.NDArray[np.bool_]:
+@dataclass(frozen=True)
+class _Pooled:
+    """The folds of a round together.
+
+    answers : by system [recording, output], NaN where not tested;  fold : int [recording], which one tested it.
+    """
+
+    answers: Mapping[str, Array]
+    fold: Places
+
+    @classmethod
+    def of(cls, task: str, round_: Sequence[Tested], n: int) -> "_Pooled":
+        answers: dict[str, Array] = {}
+        fold = np.full(n, -1, dtype=np.intp)
+        for number, part in enumerate(round_):
+            fold[part.places] = number
+            for system, by_task in part.answers.items():
+                if task in by_task:
+                    own = by_task[task]
+                    whole = answers.setdefault(system, np.full((n, own.shape[1]), np.nan, np.float32))
+                    whole[part.places] = own
+        return cls(answers, fold)
+
+    def scored(self, task: Task, truth: Array, system: str, rows: Places) -> Scored:
+        return Scored(task, truth[rows], self.answers[system][rows], self.fold[rows])
+
+
+def _answered(pooled: Sequence[_Pooled], system: str) -> npt.NDArray[np.bool_]:
     """Recordings that a system answered in every round."""
-    if not all(system in own for own in answers):
-        return np.zeros(len(answers[0][ENSEMBLE]), dtype=np.bool_)
-    return np.asarray(np.logical_and.reduce([np.isfinite(own[system]).all(axis=1) for own in answers]))
+    if not all(system in own.answers for own in pooled):
+        return np.zeros(len(pooled[0].fold), dtype=np.bool_)
+    return np.asarray(np.logical_and.reduce([np.isfinite(own.answers[system]).all(axis=1) for own in pooled]))
 
 
 def _measured(
-    task: Task, truth: Array, answers: Sequence[Mapping[str, Array]], system: str, rows: Places, weights: Counts
+    task: Task, truth: Array, pooled: Sequence[_Pooled], system: str, rows: Places, weights: Counts
 ) -> dict[str, tuple[float, Double]]:
     """A system's metrics on some rows, mean over rounds: by name, the value and those of the bootstrap's draws."""
-    scored = [Scored(task, truth[rows], own[system][rows]) for own in answers]
+    scored = [own.scored(task, truth, system, rows) for own in pooled]
     plain = np.ones((1, len(rows)))
     return {
         metric: (
@@ -102,18 +130,6 @@ def _measured(
         )
         for metric, functions in _metrics(task, scored).items()
     }
-
-
-def _pooled(name: str, round_: Sequence[Tested], n: int) -> dict[str, Array]:
-    """Answers of a round's folds together: by system [recording, output], NaN where not tested."""
-    made: dict[str, Array] = {}
-    for part in round_:
-        for system, by_task in part.answers.items():
-            if name in by_task:
-                own = by_task[name]
-                whole = made.setdefault(system, np.full((n, own.shape[1]), np.nan, np.float32))
-                whole[part.places] = own
-    return made
 
 
 def _metrics(task: Task, scored: Sequence[Scored]) -> dict[str, list[Metric]]:
@@ -173,7 +189,7 @@ def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]])
     ]
 
 
-def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, cohort: Cohort) -> list[Row]:
+def _groups(task: Task, truth: Array, pooled: Sequence[_Pooled], rows: Places, cohort: Cohort) -> list[Row]:
     """The main metric by sex and by age band."""
     metrics = metrics_of(task)
     metrics = metrics if task.name == "rr_interval" else metrics[:1]
@@ -191,7 +207,7 @@ def _groups(task: Task, truth: Array, rounds: Sequence[Array], rows: Places, coh
     for label, mask in groups.items():
         n = int(mask.sum())
         for metric in metrics if n >= MIN_GROUP else ():
-            scored = [Scored(task, truth[rows][mask], own[rows][mask]) for own in rounds]
+            scored = [own.scored(task, truth, ENSEMBLE, rows[mask]) for own in pooled]
             value = float(np.mean([make_metric(metric, one)(np.ones((1, n)))[0] for one in scored]))
             made.append(_row(task, ENSEMBLE, metric, value, n) | {"group": label})
     return made
