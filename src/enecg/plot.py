@@ -224,7 +224,7 @@ def _head(page: "Axes", recording: Recording) -> None:
 
 
 def _foot(page: "Axes", recording: Recording, rows: list[_Row], y: float) -> None:
-    drawn = f"   baseline {BASELINE_HZ:g} Hz" if recording.seconds > 1 else ""
+    drawn = f"   high-pass {BASELINE_HZ:g} Hz" if recording.seconds > 1 else ""
     said = f"{MM_PER_S:g} mm/s   {MM_PER_MV:g} mm/mV{drawn}"
     cut = list(dict.fromkeys(trace.lead for row in rows for trace in row.traces if trace.cut))
     if cut:

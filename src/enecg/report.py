@@ -119,7 +119,9 @@ def _table(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
     widths = [first, int(free * 0.44), int(free * 0.28), int(free * 0.28)]
     lines = []
     for row in rows:
-        cells = [textwrap.wrap(cell, wide) or [""] for cell, wide in zip(row, widths, strict=True)]
+        cells = [
+            textwrap.wrap(cell, wide, break_on_hyphens=False) or [""] for cell, wide in zip(row, widths, strict=True)
+        ]
         for k in range(max(map(len, cells))):
             parts = [(cell[k] if k < len(cell) else "").ljust(wide) for cell, wide in zip(cells, widths, strict=True)]
             lines.append("  " + "  ".join(parts).rstrip())
@@ -127,7 +129,7 @@ def _table(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
 
 
 def _indented(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _width(answer: TaskPrediction) -> float | None:

@@ -16,7 +16,7 @@ REFUSED = {
     "truncated": ("truncated.dat", "bytes"),
     "unknown_lead": ("Pleth", "Known are"),
     "no_unit": ("unit", "mV"),
-    "nonsense": ("nonsense.hea", "expected", "copy"),
+    "nonsense": ("nonsense.hea", "copy"),
     "too_short": ("0.4 s", "needs"),
 }
 """What a refusal must say: where, and what was found, expected or to be done."""

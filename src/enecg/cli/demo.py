@@ -50,7 +50,8 @@ def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None
     path = _file_of(opened[row], folder / "recordings")
     prediction = EnECG.load(folder / "bundle").predict([path], include_simulated=True)[0]
     plot_recording(read(path), prediction, folder / "prediction.png")
-    click.echo(_summary(found.record()["rows"], int(fold.test.sum())))
+    units = {task.name: task.unit for task in wanted if task.kind == "regression"}
+    click.echo(_summary(found.record()["rows"], units, int(fold.test.sum())))
     click.echo(as_text(prediction))
     click.echo(f"  truth: {_truth(opened, row, [task.name for task in wanted])}\n")
     for name, what in (
@@ -84,7 +85,7 @@ def _file_of(recording: "LazyRecording", folder: Path) -> Path:
     return write_wfdb(recording.read(), folder)
 
 
-def _summary(rows: list[dict[str, Any]], n: int) -> str:
+def _summary(rows: list[dict[str, Any]], units: dict[str, str | None], n: int) -> str:
     """Each task's main metric, a line for each task, a column for each system."""
     systems = ["trivial", *dict.fromkeys(row["system"] for row in rows if row["system"].endswith(" alone")), "ensemble"]
     table = [["task", "metric", *(system.removesuffix(" alone") for system in systems), "coverage"]]
@@ -93,7 +94,14 @@ def _summary(rows: list[dict[str, Any]], n: int) -> str:
         metric = own[0]["metric"]
         value = {(row["system"], row["metric"]): row for row in own}
         cells = [_cell(value.get((system, metric))) for system in systems]
-        table.append([task, metric, *cells, _cell(value.get(("ensemble", "coverage")))])
+        table.append(
+            [
+                task,
+                f"{metric}, {units[task]}" if units.get(task) else metric,
+                *cells,
+                _cell(value.get(("ensemble", "coverage"))),
+            ]
+        )
     widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
     lines = ["  ".join(cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)).rstrip() for line in table]
     return "\n".join([f"\nOn {n} recordings of subjects never seen, with 95% intervals:\n", *lines, ""])
