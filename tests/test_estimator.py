@@ -22,7 +22,7 @@ from enecg.errors import (
     TaskError,
     UnitError,
 )
-from enecg.estimator import SubjectWarning
+from enecg.inputs import SubjectWarning
 from enecg.recording import STANDARD_LEADS
 
 LEADS = STANDARD_LEADS

@@ -5,11 +5,8 @@
 scikit-learn's conventions: parameters are stored as given, `fit` returns self, what it learned ends in `_`.
 """
 
-import hashlib
 import inspect
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,26 +16,32 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.ensemble import Answers, Ensemble, JointSettings, PaperSettings, Watch, extend_ensemble, fit_ensemble
-from enecg.errors import BundleError, FitError, NotFittedError, RecordingError, TaskError
+from enecg.errors import BundleError, FitError, NotFittedError, TaskError
 from enecg.experts import Expert, get_expert
 from enecg.experts._context import GateInput, QualityGrade
-from enecg.predictions import COLUMNS, Prediction, Predictions, task_prediction
+from enecg.inputs import (
+    Item,
+    Targets,
+    as_mask,
+    as_recordings,
+    encode_targets,
+    labelled_rows,
+    nameable,
+    only_simulated,
+    path_of,
+    several,
+    subject_digests,
+    training_summary,
+    warn_of_subjects,
+    with_subjects,
+)
+from enecg.predictions import Prediction, Predictions, task_prediction
 from enecg.progress import progress_bar
-from enecg.recording import LazyRecording, Recording, standard_lead
-from enecg.store import Embedded, Refusal, Store, as_items, embed
-from enecg.tasks import FIVE_TASKS, Task, get_task, is_missing
+from enecg.recording import standard_lead
+from enecg.store import Embedded, Refusal, Store, embed
+from enecg.tasks import FIVE_TASKS, Task, get_task
 
 DEFAULT_EXPERTS = ("rocket", "measurements")
-
-SIMULATED = "simulated:"
-"""With which the subjects of simulated recordings begin."""
-
-Item = Recording | LazyRecording | str | Path
-Targets = Mapping[str, Iterable[Any]] | Any  # a mapping of columns, or a data frame of polars or pandas
-
-
-class SubjectWarning(UserWarning):
-    """Recordings without a subject: two of one person may stand on both sides of a split."""
 
 
 class EnECG:
@@ -127,8 +130,8 @@ class EnECG:
         self.check_params()
         embedded = self.embed(recordings)
         if subjects is not None:
-            embedded = _with_subjects(embedded, subjects)
-        return self.fit_embedded(embedded, targets, None if validation is None else _mask(validation, len(embedded)))
+            embedded = with_subjects(embedded, subjects)
+        return self.fit_embedded(embedded, targets, None if validation is None else as_mask(validation, len(embedded)))
 
     def embed(
         self,
@@ -150,7 +153,7 @@ class EnECG:
     ) -> Self:
         """`fit` from embeddings that are there already."""
         encoded = {task.name: encode_targets(task, targets, len(embedded.ids)) for task in self.task_list()}
-        _warn_of_subjects(embedded)
+        warn_of_subjects(embedded)
         return self.fit_encoded(embedded, encoded, validation)
 
     def fit_encoded(
@@ -179,10 +182,10 @@ class EnECG:
                 watch=watch or bar.step,
             )
         self.simulated_tasks_ = frozenset(
-            name for name, column in encoded.items() if _only_simulated(embedded, _labelled(column))
+            name for name, column in encoded.items() if only_simulated(embedded, labelled_rows(column))
         )
-        self.training_ = _summary(embedded, encoded)
-        self.seen_subjects_ = _digests(embedded)
+        self.training_ = training_summary(embedded, encoded)
+        self.seen_subjects_ = subject_digests(embedded)
         self.results_: list[dict[str, Any]] = []
         return self
 
@@ -242,7 +245,7 @@ class EnECG:
         Raises TaskError if the task is there already.
         """
         self._check_fitted()
-        task = _nameable(get_task(task))
+        task = nameable(get_task(task))
         if task.name in {known.name for known in self.ensemble_.tasks}:
             raise TaskError(f"task {task.name} is fitted already; give the new one another name")
         if targets is None:
@@ -251,16 +254,16 @@ class EnECG:
             raise FitError(f"add_task needs targets: a table with a column {task.name}, or that column itself")
         embedded = self.embed(recordings)
         if subjects is not None:
-            embedded = _with_subjects(embedded, subjects)
+            embedded = with_subjects(embedded, subjects)
         column = encode_targets(task, targets, len(embedded.ids))
-        _warn_of_subjects(embedded)
+        warn_of_subjects(embedded)
         settings = self.settings
         self.ensemble_ = extend_ensemble(self.ensemble_, task, embedded, column, seed=self.seed, settings=settings)
-        if _only_simulated(embedded, _labelled(column)):
+        if only_simulated(embedded, labelled_rows(column)):
             self.simulated_tasks_ |= {task.name}
-        self.seen_subjects_ |= _digests(embedded)
+        self.seen_subjects_ |= subject_digests(embedded)
         self.training_ = self.training_ | {
-            "tasks": self.training_["tasks"] | _summary(embedded, {task.name: column})["tasks"]
+            "tasks": self.training_["tasks"] | training_summary(embedded, {task.name: column})["tasks"]
         }
         return self
 
@@ -268,15 +271,15 @@ class EnECG:
 
     def fitted_experts(self) -> list[Expert]:
         """The experts, in the order of the ensemble's."""
-        return [get_expert(expert) if isinstance(expert, str) else expert for expert in _several(self.experts)]
+        return [get_expert(expert) if isinstance(expert, str) else expert for expert in several(self.experts)]
 
     def task_list(self) -> list[Task]:
         """The tasks that `fit` learns."""
-        return [_nameable(get_task(task)) for task in _several(self.tasks)]
+        return [nameable(get_task(task)) for task in several(self.tasks)]
 
     def expert_names(self) -> list[str]:
         """Names of the experts."""
-        return [expert if isinstance(expert, str) else expert.card.name for expert in _several(self.experts)]
+        return [expert if isinstance(expert, str) else expert.card.name for expert in several(self.experts)]
 
     def context(self) -> list[Expert]:
         """What is read of a recording besides its embeddings."""
@@ -284,7 +287,7 @@ class EnECG:
 
     def gate_input(self) -> GateInput:
         """What the gate reads of a recording."""
-        leads = tuple(standard_lead(name) for name in _several(self.gate_leads))
+        leads = tuple(standard_lead(name) for name in several(self.gate_leads))
         # The published gate reads ten seconds at 500 Hz, ours five at 100 Hz.
         return GateInput(leads, rate=500.0, seconds=10.0) if self.recipe == "paper" else GateInput(leads)
 
@@ -353,7 +356,7 @@ class EnECG:
         abstain: bool,
         reasons: Sequence[Refusal],
     ) -> Prediction:
-        path = _path_of(item)
+        path = path_of(item)
         experts = self.ensemble_.experts
         ran = tuple(name for name in experts if embedded.present[name][row])
         notes = tuple(refusal.reason for refusal in reasons if refusal.expert in experts)
@@ -402,158 +405,3 @@ class EnECG:
         if not folder.is_dir():
             raise BundleError(f"{folder}: the starter bundle is not there; install enecg again, or load another bundle")
         return cls.load(folder)
-
-
-def as_recordings(
-    recordings: Iterable[Item] | npt.ArrayLike, rate: float | None, leads: Sequence[str] | None, unit: str | None
-) -> Sequence[Item]:
-    """Whatever `predict` takes, as a sequence that `embed` takes."""
-    if rate is None and leads is None and unit is None and not isinstance(recordings, np.ndarray):
-        return as_items(recordings)  # type: ignore[arg-type]
-    if rate is None or leads is None or unit is None:
-        raise RecordingError(
-            "an array says neither its rate, its leads nor its unit: pass rate= (Hz), leads= and unit="
-        )
-    try:
-        batch = np.asarray(recordings, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise RecordingError(
-            f"rate=, leads= and unit= go with an array of numbers, which this is not ({error})"
-        ) from None
-    if batch.ndim not in (2, 3):
-        raise RecordingError(f"array of shape {batch.shape}; expected [lead, sample] or [recording, lead, sample]")
-    made: list[Item] = []
-    errors = []
-    for row, signal in enumerate(batch[None] if batch.ndim == 2 else batch):
-        try:
-            made.append(Recording.from_array(signal, rate=rate, leads=leads, unit=unit, id=str(row)))
-        except RecordingError as error:
-            made.append(_Unusable(str(row), error))
-            errors.append(error)
-    if errors and len(errors) == len(made):
-        raise errors[0]
-    return made
-
-
-def _path_of(item: Item) -> Path | None:
-    """The file of a recording, where it has one."""
-    if isinstance(item, (str, Path)):
-        return Path(item)
-    found: Path | None = getattr(item, "path", None) or getattr(getattr(item, "source", None), "path", None)
-    return found
-
-
-class _Unusable(LazyRecording):
-    """A row of an array that is no recording: refused when it is read, so that the other rows get their answers."""
-
-    def __init__(self, id: str, error: RecordingError) -> None:  # noqa: A002  the name that recordings give it
-        self.id, self.subject, self._error = id, None, error
-
-    @property
-    def key(self) -> str:
-        """Raises what is wrong."""
-        raise self._error
-
-    def read(self) -> Recording:
-        """Raises what is wrong."""
-        raise self._error
-
-
-def encode_targets(task: Task, targets: Targets, n: int) -> npt.NDArray[np.float32]:
-    """The task's column of a table as an array [recording, n_outputs] (`Task.encode`).
-
-    targets : a table with the column, or the column itself. Raises TaskError.
-    """
-    if hasattr(targets, "columns") or isinstance(targets, Mapping):
-        names = [str(name) for name in getattr(targets, "columns", targets)]
-        if task.name not in names:
-            raise TaskError(f"the targets have no column {task.name} (found {', '.join(names)})")
-        column = targets[task.name]
-    else:
-        column = targets
-    if isinstance(column, str) or not isinstance(column, Iterable):
-        raise TaskError(f"targets of {task.name}: {column!r}; expected a table, or a column with a label for each row")
-    encoded = task.encode(column)
-    if len(encoded) != n:
-        raise TaskError(f"column {task.name} has {len(encoded)} rows for {n} recordings")
-    return encoded
-
-
-def _with_subjects(embedded: Embedded, subjects: Sequence[str | None]) -> Embedded:
-    if len(subjects) != len(embedded.ids):
-        raise FitError(f"{len(subjects)} subjects for {len(embedded.ids)} recordings; expected one for each")
-    found = zip(embedded.subjects, subjects, strict=True)
-    return replace(embedded, subjects=[_subject(own, given) for own, given in found])
-
-
-def _subject(own: str | None, given: Any) -> str | None:
-    """A subject as text, None where missing; what was simulated keeps saying so."""
-    if is_missing(given):
-        return None
-    name = str(given)
-    simulated = own is not None and own.startswith(SIMULATED)
-    return f"{SIMULATED}{name}" if simulated and not name.startswith(SIMULATED) else name
-
-
-def _mask(rows: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
-    mask = np.asarray(rows)
-    if mask.shape != (n,) or mask.dtype != bool:
-        raise FitError(f"validation: {mask.dtype} {mask.shape}; expected bool ({n},), True for those that make choices")
-    return mask
-
-
-def _several(one_or_more: Any) -> tuple[Any, ...]:
-    """A name alone as a tuple of one, not as letters."""
-    return (one_or_more,) if isinstance(one_or_more, (str, Task, Expert)) else tuple(one_or_more)
-
-
-def _nameable(task: Task) -> Task:
-    if task.name in COLUMNS:
-        raise TaskError(f"task {task.name}: predictions have a column of this name already; give it another")
-    return task
-
-
-def _warn_of_subjects(embedded: Embedded) -> None:
-    unknown = sum(subject is None for subject in embedded.subjects)
-    if unknown:
-        warnings.warn(
-            f"{unknown} of {len(embedded.ids)} recordings have no subject, and each is taken for another person: if "
-            "some are of one person, validation and calibration are too optimistic. Pass subjects=",
-            SubjectWarning,
-            stacklevel=3,
-        )
-
-
-def subject_digest(subject: str) -> str:
-    """16 hexadecimal digits that stand for a subject (`cohort:patient`) where its name need not be known."""
-    return hashlib.sha256(subject.encode()).hexdigest()[:16]
-
-
-def _digests(embedded: Embedded) -> frozenset[str]:
-    return frozenset(subject_digest(subject) for subject in embedded.subjects if subject is not None)
-
-
-def _only_simulated(embedded: Embedded, labelled: npt.NDArray[np.bool_]) -> bool:
-    """Whether all labels come from the simulator, whose subjects are called `simulated:...`."""
-    subjects = [embedded.subjects[row] for row in np.flatnonzero(labelled).tolist()]
-    return bool(subjects) and all(subject is not None and subject.startswith(SIMULATED) for subject in subjects)
-
-
-def _summary(embedded: Embedded, encoded: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, Any]:
-    """What the training set was, for the bundle's card."""
-    subjects = np.array([f"?{row}" if s is None else s for row, s in enumerate(embedded.subjects)])
-    cohorts = sorted({subject.partition(":")[0] for subject in subjects if ":" in subject})
-    labelled = {name: _labelled(column) for name, column in encoded.items()}
-    return {
-        "n_recordings": len(subjects),
-        "n_subjects": len(set(subjects)),
-        "cohorts": cohorts,
-        "tasks": {
-            name: {"n_recordings": int(rows.sum()), "n_subjects": len(set(subjects[rows]))}
-            for name, rows in labelled.items()
-        },
-    }
-
-
-def _labelled(column: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    return np.asarray(~np.isnan(column).any(axis=1))

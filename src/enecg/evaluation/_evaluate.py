@@ -11,11 +11,12 @@ import numpy.typing as npt
 from enecg.cohorts import Cohort
 from enecg.ensemble import Watch, subject_codes
 from enecg.errors import CohortError, LeakageError
-from enecg.estimator import EnECG, encode_targets, subject_digest
+from enecg.estimator import EnECG
 from enecg.evaluation._costs import Costs, costs_of
 from enecg.evaluation._folds import Fold, check_fold, cross_validation
 from enecg.evaluation._score import score
 from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, Tested, answers_of, best_expert, values
+from enecg.inputs import encode_targets, subject_digest
 from enecg.progress import Bar, progress_bar
 from enecg.store import Embedded
 
