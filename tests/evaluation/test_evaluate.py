@@ -81,6 +81,8 @@ def test_costs_are_there_for_all_that_was_trained(found):
         for name in ("rocket-small", "measurements")
     ]
     assert max(parts) < sum(parts) <= whole
+    peaks = {row["system"]: row["value"] for row in rows_of(found, task="", metric="peak MiB")}
+    assert peaks["ensemble"] >= max(peaks["rocket-small alone"], peaks["measurements alone"])
     # The paper's base stays as it was drawn, so that only a part of its numbers is trained.
     paper = [value(found, task="", system="paper recipe", metric=f"{which} parameters") for which in ("trained", "all")]
     assert paper[0] < 0.2 * paper[1]

@@ -17,6 +17,7 @@ class _Watch:
     def __init__(self, costs: "Costs", tell: Watch) -> None:
         self.costs, self.tell = costs, tell
         self.whole, self.part, self.name = Meter(), Meter(), ""
+        self.peak_mib = 0.0  # Of all parts: each part's meter sets the process's peak back.
 
     def __call__(self, step: str, done: float) -> None:
         """Called by the fit when it begins something: an expert's name, or another step."""
@@ -29,7 +30,7 @@ class _Watch:
     def end_part(self) -> None:
         if self.name:
             self.part.__exit__(None, None, None)
-            self.whole.peak_mib = max(self.whole.peak_mib, self.part.peak_mib)
+            self.peak_mib = max(self.peak_mib, self.part.peak_mib)
             self.costs.add(f"{self.name} alone", "seconds to fit", self.part.seconds)
             self.costs.add(f"{self.name} alone", "peak MiB", self.part.peak_mib)
 
@@ -51,9 +52,8 @@ class Costs:
         with watch.whole:
             yield watch
             watch.end_part()
-        peak = max(watch.whole.peak_mib, watch.part.peak_mib)
         self.add(system, "seconds to fit", watch.whole.seconds)
-        self.add(system, "peak MiB", peak)
+        self.add(system, "peak MiB", max(watch.peak_mib, watch.whole.peak_mib))
 
     def parameters(self, system: str, ensemble: Ensemble) -> None:
         """What was trained, and what there is with it (a base left as it was drawn); of each expert's head too."""
