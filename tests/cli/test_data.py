@@ -119,6 +119,11 @@ def test_ptbxl_is_read_at_500_hz_where_only_that_is_there(data, copy_of):
     assert {one.read().rate for one in choice([data / "ptbxl"]).open()} == {100.0}
 
 
+def test_of_ludb_the_part_is_taken_that_its_rr_intervals_are_of(data):
+    opened = choice([data / "ludb"]).open()
+    assert all(one.read().seconds < 10 for one in opened)
+
+
 def cohort(**columns) -> Cohort:
     import polars
 

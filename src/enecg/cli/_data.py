@@ -72,6 +72,9 @@ class DataChoice:
             return load_cohort(name, folder, table=table, name=called)
         if name == "ptbxl" and not Path(folder, "records100").is_dir():
             return load_cohort(name, folder, rate=500)
+        if name == "ludb":
+            # Its RR intervals are known of the annotated beats, which are not all of a record's.
+            return load_cohort(name, folder, window="annotated")
         if name == "challenge2021":
             # Its copies of PTB-XL's recordings are of PTB-XL's patients, where that is at hand.
             return load_cohort(name, folder, ptbxl=next((at for other, at, _ in plan if other == "ptbxl"), None))
