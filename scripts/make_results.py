@@ -31,8 +31,9 @@ INTRO = """# Results
 
 Every figure here was written by a command: `scripts/evaluate_all.py` and `scripts/make_starter.py` wrote the JSON
 files of `results/` (with a CSV beside each that lists the recordings and what each was used for), `make results`
-made this page of them. Intervals in brackets are 95 %, from 1,000 draws of subjects with replacement; gains are
-paired on the same draws, and above zero they are for the ensemble. Splits are by subject, every choice (scaling,
+made this page of them. Intervals in brackets are 95 %, from 1,000 draws of the tested subjects with replacement;
+gains are paired on the same draws, and above zero they are for the ensemble. Areas under the curve compare
+recordings of one fold only, so that a constant answer is chance. Splits are by subject, every choice (scaling,
 strengths, early stopping, weights, calibration) is made inside the training part.
 
 Systems: **trivial** looks at nothing (training mean or shares; for RR the mean of the detected R peaks); **X
@@ -53,7 +54,8 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "ptbxl-1000",
         "PTB-XL, 1,000 labelled patients",
         "1,000 patients of folds 1 to 5 in all, an eighth of whom make the choices; means over five draws of patients, "
-        "each tested on fold 6. The peer learned from the same ones.",
+        "each tested on fold 6 (the intervals hold the chance of the test subjects, not that of the draw). The peer learned "
+        "from the same ones.",
     ),
     ("ptbxl-300", "PTB-XL, 300 labelled patients", "The same with 300 patients."),
     (

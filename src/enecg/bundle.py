@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when bundles change; `_READERS` keeps one reader for each format ever released."""
 
+PARAMS = ("recipe", "top_k", "coverage", "min_quality", "seed")
+"""The estimator's parameters that a bundle keeps as they are."""
+
 CARD = "bundle.json"
 
 
@@ -55,8 +58,7 @@ def save_bundle(estimator: "EnECG", folder: Path, *, halves: bool = False) -> No
     card: dict[str, Any] = {
         "format": FORMAT,
         "enecg": __version__,
-        "params": {name: params[name] for name in ("recipe", "top_k", "coverage", "min_quality", "seed")}
-        | {"gate_leads": list(estimator.gate_input().card.leads)},
+        "params": {name: params[name] for name in PARAMS} | {"gate_leads": list(estimator.gate_input().card.leads)},
         "experts": {expert.card.name: _identity(expert) for expert in estimator.fitted_experts()},
         "simulated_tasks": sorted(estimator.simulated_tasks_),
         "training": estimator.training_,
@@ -136,7 +138,8 @@ def _read_1(kind: "type[E]", folder: Path, card: Mapping[str, Any], data: bytes)
     experts = [get_expert(name) for name in card["experts"]]
     for expert in experts:
         _check_expert(folder, expert.card.name, card["experts"][expert.card.name], _identity(expert))
-    params = card["params"] | {"gate_leads": tuple(card["params"]["gate_leads"])}
+    # By name: a bundle from elsewhere must not set a store, settings or anything else.
+    params = {name: card["params"][name] for name in PARAMS} | {"gate_leads": tuple(card["params"]["gate_leads"])}
     estimator = kind(experts=tuple(card["experts"]), tasks=tuple(ensemble.tasks), **params)
     estimator.check_params()
     estimator.ensemble_ = ensemble

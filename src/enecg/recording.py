@@ -46,6 +46,9 @@ OTHER_LEADS = (
 )
 """Further leads that are known by name: Frank, modified limb, right-sided and posterior, EASI."""
 
+LOWEST_RATE, HIGHEST_RATE = 1.0, 1e6
+"""Hz between which a sampling rate can be an ECG's; a few bytes at a thousandth of one would be hours of signal."""
+
 MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
 """Millivolts in one unit, by the unit's lower-case name (both micro signs of Unicode)."""
 
@@ -128,8 +131,10 @@ class Recording:
         doubled = sorted({name for name in leads if leads.count(name) > 1})
         if doubled:
             raise LeadError(f"{where}lead {', '.join(doubled)} is there more than once")
-        if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
-            raise RecordingError(f"{where}rate of {self.rate!r} Hz; expected a positive number")
+        if not (isinstance(self.rate, Real) and LOWEST_RATE <= self.rate <= HIGHEST_RATE):
+            raise RecordingError(
+                f"{where}rate of {self.rate!r} Hz; expected a positive number, {LOWEST_RATE:g} to {HIGHEST_RATE:,.0f}"
+            )
         if np.isinf(signal).any():
             raise RecordingError(f"{where}infinite samples; expected millivolts, NaN where a sample is missing")
         if self.sex not in (None, "male", "female"):

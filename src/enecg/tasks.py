@@ -109,9 +109,10 @@ class Task:
         return number
 
     def _binary(self, value: Any, row: int) -> float:
-        if isinstance(value, str) and value.strip() in self.classes:
-            return float(self.classes.index(value.strip()))
         text = str(value).strip().lower()
+        classes = [name.lower() for name in self.classes]
+        if isinstance(value, str) and text in classes:
+            return float(classes.index(text))
         if text in ("1", "1.0", "true"):
             return 1.0
         if text in ("0", "0.0", "false"):

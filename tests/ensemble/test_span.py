@@ -27,6 +27,10 @@ def test_coordinates_lose_nothing_of_the_recordings_that_span_them():
     np.testing.assert_allclose(z @ z.T * (900 / 60), products, atol=2e-2 * np.abs(products).max())
 
 
+def test_recordings_that_are_all_alike_span_nothing_and_break_nothing():
+    assert np.isfinite(Span.of(np.zeros((5, 40), np.float32), 0)(np.ones((2, 40), np.float32))).all()
+
+
 def test_all_coordinates_are_alike():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(200, 2000)) * np.linspace(2, 0.1, 2000)

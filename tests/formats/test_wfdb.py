@@ -639,3 +639,9 @@ def test_random_bytes_are_a_recording_or_an_error_of_ours(content):
             read(path)
         except EnECGError as error:
             assert str(path) in str(error)  # noqa: PT017  either outcome is right
+
+
+def test_a_line_of_text_does_not_ask_for_all_memory(tmp_path):
+    (tmp_path / "endless.hea").write_text("endless/1 12 500 2999999000\n~ 2999999000\n")
+    with pytest.raises(ReadError, match=r"endless\.hea: announces 35,999,988,000 samples; expected 1,036,800,000"):
+        read(tmp_path / "endless.hea")

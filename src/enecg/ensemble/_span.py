@@ -33,7 +33,8 @@ class Span:
         """From standardised embeddings [n, dim], n < dim; by Cholesky's factor of their inner products."""
         n, dim = rows.shape
         products = (rows @ rows.T).astype(np.float64)
-        products[np.diag_indices(n)] += _JITTER * np.trace(products) / n  # Doubled recordings span nothing new.
+        # Doubled recordings span nothing new, and recordings that are all alike span nothing at all.
+        products[np.diag_indices(n)] += _JITTER * (np.trace(products) / n or 1.0)
         lower = cholesky(products, lower=True, overwrite_a=True, check_finite=False)
         turn = qr(np.random.default_rng([seed, 9]).standard_normal((n, n)), mode="economic", check_finite=False)[0]
         mixed = solve_triangular(lower, turn, lower=True, trans="T", check_finite=False).astype(np.float32)

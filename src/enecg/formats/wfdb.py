@@ -34,6 +34,9 @@ _ENDLESS = 1e30
 """mV that no file means; what is merely far too large is read, and told by the quality grade."""
 
 _MICROVOLTS = 1e-3
+_MOST_SAMPLES = 12 * 86_400 * 1_000
+"""More of them are not read at once: a line of text must not ask for all memory."""
+
 _RECORD_LINE = re.compile(r"\s*(?P<name>\S+?)(/(?P<segments>\d+))?\s+(?P<leads>\d{1,6})(\s+(?P<rate>\S+))?(\s|$)")
 _MAYBE_SEGMENTED = re.compile(rb"^\s*[^#\s]\S*/\d+\s", re.MULTILINE)
 _PLAIN_NAME = re.compile(r"[-\w]+(\.\w+)?", re.ASCII)
@@ -264,6 +267,12 @@ def _check(header: _Header) -> None:
     for part in parts(header.path):
         _require(header, part)
     if header.segmented:
+        whole = (header.samples or 0) * int(header.called["leads"])
+        if whole > _MOST_SAMPLES:
+            raise ReadError(
+                f"{header.path}: announces {whole:,} samples; expected {_MOST_SAMPLES:,} at most, which is a day of "
+                "twelve leads at 1,000 Hz. Cut the record into parts"
+            )
         for name in sorted(set(header.names) - {"~"}):
             _check(_segment(header, name))
         return
