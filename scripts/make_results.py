@@ -54,8 +54,8 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "ptbxl-1000",
         "PTB-XL, 1,000 labelled patients",
         "1,000 patients of folds 1 to 5 in all, an eighth of whom make the choices; means over five draws of patients, "
-        "each tested on fold 6 (the intervals hold the chance of the test subjects, not that of the draw). The peer learned "
-        "from the same ones.",
+        "each tested on fold 6 (the intervals hold the chance of the test subjects, not that of the draw). The peer "
+        "learned from the same ones.",
     ),
     ("ptbxl-300", "PTB-XL, 300 labelled patients", "The same with 300 patients."),
     (
