@@ -51,9 +51,9 @@ of a patient. Rhythm codes are SR, AFIB, STACH, SBRAD, SARRH and PACE against th
 TRIED = """## What did not help
 
 Tried inside PTB-XL's folds 1 to 5 without gain, and left out: more dilations with fewer thresholds for each random
-convolution, and the mean of what exceeds a threshold beside its share; a wider trunk, more dropout, features
-dropped at the input; a slower first layer; members trained on all subjects instead of all folds but one (a little
-better on age, the same elsewhere, and nothing left to calibrate on). The gate on raw leads is kept by early
+convolution, and the mean of what exceeds a threshold beside its share; more dropout, stronger weight decay,
+features dropped at the input; a slower first layer; members trained on all subjects instead of all folds but one (a
+little better on age, the same elsewhere, and nothing left to calibrate on). The gate on raw leads is kept by early
 stopping where it helps validation subjects, and adds next to nothing to its prior on any task: compare **without
 gate**. What its weights are worth is seen against the **uniform average** where an expert is weak, and in **top
 k**.
