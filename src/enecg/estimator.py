@@ -121,6 +121,7 @@ class EnECG:
         targets : one column for each task, a row for each recording; None or NaN where unknown.
         subjects : one for each recording; by default what the recordings say.
         validation : bool [recording], those that make choices; by default a share of the subjects.
+        What could not be read, or which expert could not take a recording, is in `refusals_`; the rest is learned from.
         Raises FitError, TaskError or StoreError.
         """
         if targets is None:
@@ -184,8 +185,9 @@ class EnECG:
         self.simulated_tasks_ = frozenset(
             name for name, column in encoded.items() if only_simulated(embedded, labelled_rows(column))
         )
-        self.training_ = training_summary(embedded, encoded)
+        self.training_ = training_summary(embedded, encoded, self.expert_names())
         self.seen_subjects_ = subject_digests(embedded)
+        self.refusals_ = tuple(embedded.refusals)
         self.results_: list[dict[str, Any]] = []
         return self
 
@@ -263,7 +265,8 @@ class EnECG:
             self.simulated_tasks_ |= {task.name}
         self.seen_subjects_ |= subject_digests(embedded)
         self.training_ = self.training_ | {
-            "tasks": self.training_["tasks"] | training_summary(embedded, {task.name: column})["tasks"]
+            "tasks": self.training_["tasks"]
+            | training_summary(embedded, {task.name: column}, self.ensemble_.experts)["tasks"]
         }
         return self
 

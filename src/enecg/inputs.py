@@ -171,8 +171,12 @@ def only_simulated(embedded: Embedded, labelled: npt.NDArray[np.bool_]) -> bool:
     return bool(subjects) and all(subject is not None and subject.startswith(SIMULATED) for subject in subjects)
 
 
-def training_summary(embedded: Embedded, encoded: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, Any]:
-    """What the training set was, for the bundle's card."""
+def training_summary(
+    embedded: Embedded, encoded: Mapping[str, npt.NDArray[np.float32]], experts: Sequence[str]
+) -> dict[str, Any]:
+    """What the training set was, for the bundle's card: the recordings that some expert could take."""
+    taken = np.logical_or.reduce([embedded.present[name] for name in experts])
+    embedded, encoded = embedded.take(taken), {name: column[taken] for name, column in encoded.items()}
     subjects = np.array([f"?{row}" if s is None else s for row, s in enumerate(embedded.subjects)])
     cohorts = sorted({subject.partition(":")[0] for subject in subjects if ":" in subject})
     labelled = {name: labelled_rows(column) for name, column in encoded.items()}

@@ -1,6 +1,7 @@
 """enecg fit, demo and evaluate: from a folder to a bundle, to a table, to a picture."""
 
 import json
+import shutil
 
 import pytest
 
@@ -25,6 +26,20 @@ def clinic(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_learned_from(enecg, clinic, tmp_path):
+    broken = tmp_path / "clinic"
+    shutil.copytree(clinic, broken)
+    [victim] = broken.glob("*_000007.dat")
+    victim.write_bytes(victim.read_bytes()[:100])
+    options = ("--data", broken, "--tasks", "sex", "--experts", "measurements", "--json")
+    code, out, err = enecg("fit", tmp_path / "bundle", *options)
+    assert code == 1, err
+    assert "simulated_31_000007" in err
+    assert "cut short" in err
+    assert json.loads(out)["n_recordings"] == 19
+    assert json.loads(out)["tasks"]["sex"] == {"n_recordings": 19, "n_subjects": 19}
 
 
 def test_fit_learns_from_two_data_sets_and_a_task_of_ones_own(enecg, clinic, data, cache, tmp_path):

@@ -29,7 +29,7 @@ def command(
     top_k: int | None,
     store: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Train an ensemble and write its BUNDLE, a new folder."""
     check_writable(bundle)
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
@@ -46,9 +46,13 @@ def command(
     )
     model.fit(opened)
     model.save(bundle)
+    for refusal in model.refusals_:
+        click.echo(f"refused {refusal.id} ({refusal.expert or 'all experts'}): {refusal.reason}", err=True)
+    code = 1 if any(refusal.expert is None for refusal in model.refusals_) else 0
     if as_json:
         show_json({"bundle": bundle} | model.training_)
-        return
+        return code
     for name, learned in model.training_["tasks"].items():
         click.echo(f"{name:18} {learned['n_recordings']} recordings of {learned['n_subjects']} subjects")
     click.echo(f"bundle: {bundle}")
+    return code
