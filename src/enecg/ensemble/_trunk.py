@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class TrunkSettings:
-    """How a trunk is trained. Widths and strengths were chosen inside PTB-XL's folds 1 to 5 (docs/results.md)."""
+    """How a trunk is trained. Dropout and decay were chosen inside PTB-XL's folds 1 to 5 (docs/results.md)."""
 
     width: int = 256
     input_dropout: float = 0.0
