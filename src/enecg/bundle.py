@@ -20,7 +20,8 @@ from enecg._version import __version__
 from enecg.ensemble import Ensemble
 from enecg.errors import BundleError
 from enecg.experts import Expert, expert_names, get_expert
-from enecg.store import Embedded, sweep, write_whole
+from enecg.files import sweep, write_whole
+from enecg.store import Embedded
 
 if TYPE_CHECKING:
     from enecg.estimator import EnECG

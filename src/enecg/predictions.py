@@ -14,7 +14,7 @@ import numpy as np
 
 from enecg.ensemble import Answers
 from enecg.errors import WriteError
-from enecg.store import write_whole
+from enecg.files import write_whole
 from enecg.tasks import Task
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import pytest
 
 from enecg.errors import ExpertError
-from enecg.experts import Card, Expert, expert_names, get_expert, register_expert
-from enecg.experts._registry import FAMILIES, _experts
+from enecg.experts import Card, Expert, expert_names, get_expert, published_names, register_expert
+from enecg.experts._registry import HOMES, _experts
 
 ALWAYS = ("dlinear", "measurements", "rocket", "rocket-small", "timesnet")
 """Those that need no download."""
@@ -13,7 +13,13 @@ ALWAYS = ("dlinear", "measurements", "rocket", "rocket-small", "timesnet")
 def test_the_experts_without_download_are_there():
     assert set(ALWAYS) <= set(expert_names())
     assert expert_names() == tuple(sorted(expert_names()))
-    assert set(FAMILIES) >= {"dlinear", "measurements", "rocket", "timesnet"}
+
+
+def test_each_home_registers_its_experts_and_no_others():
+    for name in HOMES:
+        assert get_expert(f"{name}:tiny" if name in published_names() else name).card.name.split(":")[0] == name
+    ours = {name for name, kind in _experts.items() if kind.__module__.startswith("enecg.experts.")}
+    assert ours == set(HOMES)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from enecg.errors import WriteError
-from enecg.store import write_whole
+from enecg.files import write_whole
 
 _DIGITS = {"age": 2, "rr_interval": 1}
 """Decimals of figures in a task's unit; probabilities and areas have three."""

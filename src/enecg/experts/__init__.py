@@ -5,6 +5,17 @@ Imports recording and signal; imported by cohorts, store, ensemble and what come
 
 from enecg.experts._card import Card
 from enecg.experts._contract import Expert, Inputs
-from enecg.experts._registry import expert_names, get_expert, register_expert
+from enecg.experts._published import Labels, Published
+from enecg.experts._registry import expert_names, get_expert, published_names, register_expert
 
-__all__ = ["Card", "Expert", "Inputs", "expert_names", "get_expert", "register_expert"]
+__all__ = [
+    "Card",
+    "Expert",
+    "Inputs",
+    "Labels",
+    "Published",
+    "expert_names",
+    "get_expert",
+    "published_names",
+    "register_expert",
+]

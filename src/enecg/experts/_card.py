@@ -21,6 +21,7 @@ class Card:
     prepare_version : raised whenever the prepared input of any recording changes.
     batch : windows run at a time; always padded to this number, so that bits do not depend on a window's neighbours.
     seen : cohorts whose recordings trained it, labels or not; "unknown" counts as every cohort.
+    caveats : what whoever reads an answer of this expert must know; told in bundles, reports and tables.
     seen_subjects : SHA-256 digests of the subjects (`cohort:patient`) where only some of a cohort were used.
     """
 
@@ -40,4 +41,5 @@ class Card:
     prepare_version: int = 1
     batch: int = 16
     seen: Sequence[str] = ()
+    caveats: tuple[str, ...] = ()
     seen_subjects: frozenset[str] = frozenset()

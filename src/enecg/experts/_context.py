@@ -25,7 +25,7 @@ class GateInput(Expert):
     LIMIT = 10.0
 
     def __init__(self, leads: Sequence[str] = ("II",), rate: float = 100.0, seconds: float = 5.0) -> None:
-        self.card = Card(  # type: ignore[misc]
+        self.card = Card(
             name=f"gate:{','.join(leads)}:{rate:g}x{seconds:g}",
             summary="raw leads for the gate",
             dim=len(leads) * round(rate * seconds),

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ class Inputs:
 class Expert(ABC):
     """A frozen model that turns a recording into an embedding."""
 
-    card: ClassVar[Card]
+    card: Card
     backend: str = "numpy"
     """What computes it ("numpy", "torch fp32", ...): part of the fingerprint, since bits differ between them."""
 
@@ -68,24 +67,31 @@ class Expert(ABC):
 
         Raises ExpertError if a value is not finite: the expert, not the recording, is then at fault.
         """
+        return self.pool(self.window_embeddings(inputs), inputs)
+
+    def window_embeddings(self, inputs: Inputs) -> Array:
+        """Embeddings of the windows, float32 [window, dim], computed in whole batches."""
         batch, windows = self.card.batch, inputs.windows
-        parts = []
+        parts = [np.empty((0, self.card.dim), dtype=np.float32)]
         for start in range(0, len(windows), batch):
             chunk = windows[start : start + batch]
             short = batch - len(chunk)
             if short:
                 chunk = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
             parts.append(self.embed_windows(np.ascontiguousarray(chunk))[: batch - short])
-        total = np.zeros((inputs.n_recordings, self.card.dim), dtype=np.float64)
-        if parts:
-            np.add.at(total, inputs.owner, np.concatenate(parts).astype(np.float64))
+        return np.concatenate(parts)
+
+    def pool(self, found: Array, inputs: Inputs) -> Array:
+        """What was found of the windows, [window, ...], as the mean over each recording's. Raises ExpertError."""
+        total = np.zeros((inputs.n_recordings, found.shape[1]), dtype=np.float64)
+        np.add.at(total, inputs.owner, found.astype(np.float64))
         counts = np.bincount(inputs.owner, minlength=inputs.n_recordings)
-        embedding = (total / np.maximum(counts, 1)[:, None]).astype(np.float32)
-        if not np.isfinite(embedding).all():
+        pooled = (total / np.maximum(counts, 1)[:, None]).astype(np.float32)
+        if not np.isfinite(pooled).all():
             raise ExpertError(
                 f"{self.card.name} gave values that are not finite; please report this with the recording"
             )
-        return embedding
+        return pooled
 
     def release(self) -> None:  # noqa: B027  not abstract: most experts have nothing to let go of
         """Let go of what embedding loaded, such as a network; embedding again loads it again. By default nothing.

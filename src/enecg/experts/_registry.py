@@ -1,27 +1,36 @@
-"""Experts by name. A family's file registers its own; other packages add theirs by the entry point `enecg.experts`."""
+"""Experts by name. Other packages add theirs by the entry point `enecg.experts`, which names their class or module."""
 
 import difflib
-from collections.abc import Callable
+import inspect
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from enecg.errors import ExpertError
 from enecg.experts._contract import Expert
+from enecg.experts._published import Published
 
-FAMILIES = ("dlinear", "measurements", "rocket", "timesnet")
-"""One module of this folder each."""
+HOMES = {
+    "dlinear": "dlinear",
+    "ecgfounder": "published.ecgfounder",
+    "ecgfounder-1lead": "published.ecgfounder",
+    "measurements": "measurements",
+    "rocket": "rocket",
+    "rocket-small": "rocket",
+    "timesnet": "timesnet",
+}
+"""The module of this folder that registers each name; it is imported when the expert is asked for."""
 
 E = TypeVar("E", bound=Expert)
 
-_experts: dict[str, Callable[[], Expert]] = {}
-_complete = False
+_experts: dict[str, type[Expert]] = {}
 
 
 def register_expert(expert: type[E]) -> type[E]:
     """Class decorator: make an expert known by its card's name. Raises ExpertError for a name that is taken."""
     name = expert.card.name
-    if name in _experts:
+    if name in _experts or (name in HOMES and expert.__module__ != f"enecg.experts.{HOMES[name]}"):
         raise ExpertError(f"an expert named {name!r} is registered already; give yours another name")
     _experts[name] = expert
     return expert
@@ -29,24 +38,44 @@ def register_expert(expert: type[E]) -> type[E]:
 
 def expert_names() -> tuple[str, ...]:
     """All experts that can be asked for, sorted."""
-    return tuple(sorted(_all()))
+    _load_others()
+    return tuple(sorted({*HOMES, *_experts}))
 
 
-def get_expert(name: str) -> Expert:
-    """A new instance of the expert with this name. Raises ExpertError, with the nearest names, if there is none."""
-    experts = _all()
-    if name not in experts:
-        near = difflib.get_close_matches(name, experts, n=3) or sorted(experts)
+def published_names() -> tuple[str, ...]:
+    """The experts of this package whose weights are others' and have to be pulled, sorted."""
+    return tuple(sorted(name for name, home in HOMES.items() if home.startswith("published.")))
+
+
+def get_expert(name: str, **options: Any) -> Expert:
+    """A new instance of the expert with this name; `<name>:random` and `<name>:tiny` as in Published.
+
+    options : of an expert with published weights, such as `backend` and `accept_licence`.
+    Raises ExpertError, with the nearest names, if there is none, or for an option that the expert does not have.
+    """
+    base, _, weights = name.partition(":")
+    kind = _find(base)
+    if kind is None or (weights and not issubclass(kind, Published)):
+        names = expert_names()
+        near = difflib.get_close_matches(base, names, n=3) or names
         raise ExpertError(f"unknown expert {name!r}. Did you mean {', '.join(near)}? `enecg experts` lists all")
-    return experts[name]()
+    if weights:
+        options["weights"] = weights
+    unknown = [option for option in options if option not in inspect.signature(kind).parameters]
+    if unknown:
+        raise ExpertError(f"{name}: has no option {unknown[0]}")
+    return kind(**options)
 
 
-def _all() -> dict[str, Callable[[], Expert]]:
-    global _complete
-    if not _complete:
-        for family in FAMILIES:
-            import_module(f"enecg.experts.{family}")
-        for point in entry_points(group="enecg.experts"):
-            point.load()
-        _complete = True
-    return _experts
+def _find(name: str) -> type[Expert] | None:
+    if name in HOMES:
+        import_module(f"enecg.experts.{HOMES[name]}")
+    elif name not in _experts:
+        _load_others()
+    return _experts.get(name)
+
+
+@cache
+def _load_others() -> None:
+    for point in entry_points(group="enecg.experts"):
+        point.load()

@@ -1,7 +1,6 @@
 """Expert `timesnet`: features of a small TimesNet forecaster on lead II (see `_timesnet_network.py`)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from enecg.data import tensors
 from enecg.experts._card import Card
 from enecg.experts._contract import Array, Expert, Inputs
 from enecg.experts._registry import register_expert
+from enecg.experts._torch import denormals_flushed
 from enecg.experts._windows import windows_of
 from enecg.recording import Recording
 from enecg.signal.scale import zscore
@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 FILE = "timesnet.safetensors"
 _POSITIONS = "enc_embedding.position_embedding.pe"
 SHA256 = "28c040cf72e935d19d6be6043ac4ce2787ae670c4f74e11cdd6cf7e91fbe020f"
-
-
-@contextmanager
-def _denormals_flushed() -> Iterator[None]:
-    """Numbers next to zero, which slow a processor down, count as zero: here, and for nobody else in the process."""
-    import torch
-
-    before = np.float32(2e-38) * np.float32(0.1) == 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(bool(before))
 
 
 @register_expert
@@ -69,7 +56,7 @@ class TimesNet(Expert):
 
         from enecg.experts._timesnet_network import windows_alone
 
-        with torch.no_grad(), _denormals_flushed():
+        with torch.no_grad(), denormals_flushed():
             parts = windows_alone(self._network, list(torch.from_numpy(windows).transpose(1, 2)))
         return np.asarray(parts.numpy(), dtype=np.float32)
 

@@ -13,7 +13,7 @@ PER_RECORDING = (-2, -1)
 """z-score all leads of a recording together (EnECG, ECGFounder)."""
 
 
-def zscore(signal: Array, axis: Axis = PER_LEAD, epsilon: float = 0.0) -> Array:
+def zscore(signal: npt.NDArray[np.floating], axis: Axis = PER_LEAD, epsilon: float = 0.0) -> Array:
     """(x - mean) / (standard deviation + epsilon) along `axis`, population deviation: float32, same shape."""
     with np.errstate(invalid="ignore"):
         centred = signal - _mean(signal, axis)

@@ -6,7 +6,6 @@ Imports experts, formats and recording; imported by ensemble, estimator, evaluat
 from enecg.store._disk import DamagedShardWarning, Store
 from enecg.store._embed import FaultWarning, as_items, embed
 from enecg.store._embedded import Embedded, Refusal
-from enecg.store._files import sweep, write_whole
 
 __all__ = [
     "DamagedShardWarning",
@@ -16,6 +15,4 @@ __all__ = [
     "Store",
     "as_items",
     "embed",
-    "sweep",
-    "write_whole",
 ]

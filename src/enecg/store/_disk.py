@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import StoreError
-from enecg.store._files import sweep, write_whole
+from enecg.files import sweep, write_whole
 
 Array = npt.NDArray[np.float32]
 

@@ -1,0 +1,172 @@
+"""Experts whose network and weights others have published.
+
+A family's file says the card, the origin of the weights, how a recording is prepared and how the network is built; the
+network has the published names, so that the published weights fit it one by one. What is here: the weights are found,
+checked and loaded when they are first needed, let go of after, and never replaced by anything but what was asked for.
+
+    network(size)                           # on any device; its state dict has the published names and shapes
+    network(windows) -> [window, dim]       # the embedding
+    network.answer(embedding) -> logits     # where the model was published with answers of its own (`labels`)
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from enecg.errors import ExpertError, WeightsError
+from enecg.experts._contract import Array, Expert, Inputs
+from enecg.experts._torch import denormals_flushed
+from enecg.weights import Layout, Origin, find_kept, layout_of, load_kept
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RANDOM = ("random", "tiny")
+RANDOM_CAVEAT = "random weights: it knows nothing"
+BACKENDS = ("torch fp32",)
+
+
+class Size(Protocol):
+    """The settings of a network: one frozen dataclass for each family."""
+
+    @property
+    def dim(self) -> int:
+        """Length of the embedding."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A model's own answers, independent of each other.
+
+    file : their names, a line each, in `enecg/data/labels`, in the order of the network's outputs.
+    source : where the names are from.
+    rarest : names whose probability for a recording is the largest of its windows'; of the others it is the mean.
+    """
+
+    file: str
+    source: str
+    rarest: frozenset[str] = frozenset()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the network's outputs."""
+        text = (files("enecg.data") / "labels" / self.file).read_text(encoding="utf-8")
+        return tuple(line for line in text.splitlines() if not line.startswith("#"))
+
+
+class Published(Expert):
+    """An expert with published weights.
+
+    weights : "pulled" (by `enecg experts pull`), or, to try what is around the weights, "random" ones in the published
+    size or "tiny" ones in a size that costs nothing. The expert then bears another name, `<name>:random`, so that
+    nothing made with it can be taken for the real one.
+    backend : what computes it, one of BACKENDS.
+    accept_licence : the terms of weights that ask for it; not needed where they were accepted when pulled.
+    """
+
+    origin: ClassVar[Origin]
+    size: ClassVar[Size]
+    tiny: ClassVar[Size]
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Patterns of published tensors that the embedding does not need; they are not kept."""
+    labels: ClassVar[Labels | None] = None
+
+    def __init__(self, weights: str = "pulled", backend: str = "torch fp32", accept_licence: bool = False) -> None:
+        card = type(self).card
+        if weights not in ("pulled", *RANDOM):
+            raise ExpertError(f"{card.name}: weights={weights!r}; expected 'pulled', 'random' or 'tiny'")
+        if backend not in BACKENDS:
+            raise ExpertError(f"{card.name}: backend {backend!r}; expected one of {', '.join(BACKENDS)}")
+        self.weights, self.backend, self._accepted = weights, backend, accept_licence
+        self.card = card
+        if weights in RANDOM:
+            size = self.tiny if weights == "tiny" else self.size
+            self.card = replace(
+                card, name=f"{card.name}:{weights}", dim=size.dim, caveats=(RANDOM_CAVEAT,), seen=(), weights_sha256=""
+            )
+
+    @staticmethod
+    @abstractmethod
+    def network(size: Any) -> "nn.Module":
+        """The published network in this size, on whatever device is the default; its state dict is the file's."""
+
+    @classmethod
+    def layout(cls) -> Layout:
+        """Names, shapes and types of the published tensors."""
+        import torch
+
+        with torch.device("meta"):
+            return layout_of(cls.network(cls.size).state_dict())
+
+    @property
+    def weights_digest(self) -> str:
+        """Of the tensors' names and values. Raises WeightsError where the weights are not here."""
+        if self.weights in RANDOM:
+            return self.weights
+        kept = find_kept(self.card.name)
+        if kept is None:
+            raise WeightsError(
+                f"{self.card.name}: its weights are not here; `enecg experts pull {self.card.name}` gets them "
+                f"(from {self.origin.where})"
+            )
+        if self.origin.terms and not (self._accepted or kept.accepted == self.origin.terms):
+            raise WeightsError(
+                f"{self.card.name}: {self.origin.terms}. Read the licence; if you accept it, pull the weights with "
+                "--accept-licence, or say accept_licence=True"
+            )
+        return kept.content
+
+    def embed_windows(self, windows: Array) -> Array:
+        """Embeddings [window, dim]."""
+        import torch
+
+        with torch.inference_mode(), denormals_flushed():
+            return np.asarray(self._network(torch.from_numpy(windows)).numpy(), dtype=np.float32)
+
+    def embed_and_answer(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Embeddings [recording, dim], and the model's own answers: probabilities [recording, label].
+
+        Raises ExpertError if the model was published without answers (`labels` is None).
+        """
+        import torch
+
+        if self.labels is None:
+            raise ExpertError(f"{self.card.name} has no answers of its own; fit an ensemble with it")
+        found = self.window_embeddings(inputs)
+        with torch.inference_mode():
+            logits = self._network.answer(torch.from_numpy(found))
+        probabilities = np.asarray(torch.sigmoid(logits).numpy(), dtype=np.float32)
+        return self.pool(found, inputs), self._pool_answers(probabilities, inputs)
+
+    def release(self) -> None:
+        """Let go of the network."""
+        self.__dict__.pop("_network", None)
+
+    def _pool_answers(self, probabilities: Array, inputs: Inputs) -> Array:
+        assert self.labels is not None
+        mean = self.pool(probabilities, inputs)
+        largest = np.zeros_like(mean)
+        np.maximum.at(largest, inputs.owner, probabilities)
+        rare = np.array([name in self.labels.rarest for name in self.labels.names])
+        return np.where(rare, largest, mean)
+
+    @cached_property
+    def _network(self) -> Any:
+        import torch
+
+        self.weights_digest  # noqa: B018  refuses weights that are not here, or whose terms were not accepted
+        if self.weights in RANDOM:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                network = self.network(self.tiny if self.weights == "tiny" else self.size)
+        else:
+            state = load_kept(self.card.name)
+            with torch.device("meta"):
+                network = self.network(self.size)
+            # What is not kept stays on the meta device and costs nothing; it is never read.
+            network.load_state_dict(state, strict=False, assign=True)
+        return network.eval().requires_grad_(False)

@@ -1,0 +1,183 @@
+"""A published file -> tensors by name, and whether they are the ones that a network has.
+
+Files are safetensors, or pickles of torch, which are read with `weights_only`: a pickle can then name nothing but
+tensors and the harmless types below, and nothing in it is run.
+"""
+
+import argparse
+import pickle
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enecg.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+    State = dict[str, torch.Tensor]
+
+Layout = Mapping[str, tuple[tuple[int, ...], str]]
+"""Shape and type ("float32") of each tensor of a file, by name."""
+
+_SPELLINGS = (
+    # torch before and after parametrizations replaced its weight norm.
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+    # PEFT before and since 0.7 for the layer that LoRA wraps.
+    (".weight", ".base_layer.weight"),
+    (".bias", ".base_layer.bias"),
+)
+"""Endings that mean the same tensor."""
+
+_SHOWN = 6
+"""So many names of each kind are told in an error."""
+
+
+def layout_of(tensors: Mapping[str, "torch.Tensor"]) -> Layout:
+    """The layout of a state dict; of a network on the meta device it costs nothing."""
+    return {name: (tuple(part.shape), str(part.dtype).removeprefix("torch.")) for name, part in tensors.items()}
+
+
+def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "") -> "State":
+    """Tensors by name from a safetensors file or a pickle of torch.
+
+    inside, prefix : as in Origin. Raises WeightsError for a file that is neither, is cut short, holds what no file of
+    weights should, or has nothing where the tensors should be.
+    """
+    found = _read(path)
+    for key in inside:
+        # A file that someone has unwrapped already is as good.
+        if isinstance(found, Mapping) and key not in found and _all_tensors(found):
+            break
+        if not isinstance(found, Mapping) or key not in found:
+            held = ", ".join(map(str, list(found)[:_SHOWN])) if isinstance(found, Mapping) else type(found).__name__
+            raise WeightsError(f"{path}: nothing under {key!r}, where the weights should be (found {held})")
+        found = found[key]
+    if not isinstance(found, Mapping) or not found:
+        raise WeightsError(f"{path}: holds a {type(found).__name__}, expected tensors by name")
+    if prefix and any(str(name).startswith(prefix) for name in found):
+        found = {name.removeprefix(prefix): part for name, part in found.items() if str(name).startswith(prefix)}
+    if not _all_tensors(found):
+        odd = next(name for name, part in found.items() if not _is_tensor(part))
+        raise WeightsError(f"{path}: {odd!r} is a {type(found[odd]).__name__}, expected tensors only")
+    # What a network that was trained on several devices adds to every name.
+    if all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): part for name, part in found.items()}
+    return dict(found)
+
+
+def fit_state(state: Mapping[str, "torch.Tensor"], layout: Layout, unused: Sequence[str], where: str) -> "State":
+    """The tensors that a network needs, under its own spelling and in its types.
+
+    layout : of the whole published network;  unused : patterns of names that nothing reads: left out, and not missed
+    where a file lacks them;  where : the file, for the error.
+    Raises WeightsError that lists what is missing, unexpected or of another shape.
+    """
+    import torch
+
+    named = dict(_respelled(state, layout))
+    missing = [name for name in layout if name not in named and not _matches(name, unused)]
+    unexpected = [name for name in named if name not in layout]
+    misshaped = [
+        f"{name} {list(part.shape)} for {list(layout[name][0])}"
+        for name, part in named.items()
+        if name in layout and tuple(part.shape) != layout[name][0]
+    ]
+    faults = [
+        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshaped))
+        if names
+    ]
+    if faults:
+        raise WeightsError(f"{where}: not the weights of this network; {'; '.join(faults)}")
+    return {
+        name: named[name].to(getattr(torch, kind)).contiguous()
+        for name, (_, kind) in layout.items()
+        if not _matches(name, unused)
+    }
+
+
+def _respelled(state: Mapping[str, "torch.Tensor"], layout: Layout) -> "Iterator[tuple[str, torch.Tensor]]":
+    for name, part in state.items():
+        if name in layout:
+            yield name, part
+            continue
+        others = (
+            name.removesuffix(one) + other
+            for pair in _SPELLINGS
+            for one, other in (pair, pair[::-1])
+            if name.endswith(one)
+        )
+        yield next((other for other in others if other in layout and other not in state), name), part
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+        if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 2**28:
+            return _read_safetensors(path)
+        return _read_pickle(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: a damaged safetensors file ({error}); get it again") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    import torch
+
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            if not any(name.endswith("data.pkl") for name in archive.namelist()):
+                held = ", ".join(archive.namelist()[:_SHOWN])
+                raise WeightsError(f"{path}: an archive, not a file of weights; unpack it and give one of {held}")
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            # Mapped, because files of a training hold more than the weights, such as the optimiser's moments.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+        why = refused[0] if refused else "neither safetensors nor a pickle of torch, or cut short"
+        raise WeightsError(f"{path}: refused ({why}); take a safetensors file where the publisher has one") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{path}: neither safetensors nor a pickle of torch, or cut short ({error}); get it again"
+        ) from error
+
+
+def _harmless() -> list[Any]:
+    """Types that published trainings leave beside their tensors: settings, and numbers of numpy."""
+    import numpy as np
+
+    numbers = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
+    # The function that makes a number of numpy from its bytes has no public name.
+    scalar = np.float64(0).__reduce__()[0]
+    return [argparse.Namespace, np.dtype, scalar, *numbers]
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _all_tensors(found: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and _is_tensor(part) for name, part in found.items())
