@@ -11,6 +11,8 @@ from enecg.ensemble._paper import PaperSettings
 from enecg.ensemble._peft import base_network, load_adapters, save_adapters
 from enecg.ensemble._recipes import RECIPES, Watch, extend_ensemble, fit_ensemble
 from enecg.ensemble._splits import folds_of, hold_out, subject_codes
+from enecg.ensemble._targets import TargetSpace
+from enecg.ensemble._trunk import sum_losses
 
 __all__ = [
     "Answers",
@@ -19,6 +21,7 @@ __all__ = [
     "JointSettings",
     "PaperSettings",
     "RECIPES",
+    "TargetSpace",
     "Watch",
     "base_network",
     "extend_ensemble",
@@ -28,4 +31,5 @@ __all__ = [
     "load_adapters",
     "save_adapters",
     "subject_codes",
+    "sum_losses",
 ]

@@ -136,8 +136,8 @@ def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
 
 
 def _met(card: Any, cohort: Cohort) -> bool:
-    if card.seen_subjects:
-        return any(subject_digest(subject) in card.seen_subjects for subject in cohort.subjects if subject is not None)
+    if any(subject_digest(subject) in card.seen_subjects for subject in cohort.subjects if subject is not None):
+        return True
     # Simulated people of other seeds are other people: whoever learned from the simulator has not met these.
     real = set(cohort.origins) - {"simulated"}
     return bool(real) and ("unknown" in card.seen or bool(real & set(card.seen)))

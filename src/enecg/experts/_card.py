@@ -22,7 +22,7 @@ class Card:
     batch : windows run at a time; always padded to this number, so that bits do not depend on a window's neighbours.
     seen : cohorts whose recordings trained it, labels or not; "unknown" counts as every cohort.
     caveats : what whoever reads an answer of this expert must know; told in bundles, reports and tables.
-    seen_subjects : SHA-256 digests of the subjects (`cohort:patient`) where only some of a cohort were used.
+    seen_subjects : digests of single subjects (`cohort:patient`) that trained it besides.
     """
 
     name: str

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from enecg.errors import ExpertError, WeightsError
+from enecg.experts._adapter import Adapted, adapted_card, merge_adapter, read_note
 from enecg.experts._contract import Array, Expert, Inputs
 from enecg.experts._torch import denormals_flushed
 from enecg.weights import Layout, Origin, find_kept, layout_of, load_kept
@@ -66,6 +67,8 @@ class Published(Expert):
     nothing made with it can be taken for the real one.
     backend : what computes it, one of BACKENDS.
     accept_licence : the terms of weights that ask for it; not needed where they were accepted when pulled.
+    adapter : name under which LoRA inside its attention was trained (`adapting.adapt_expert`); it is merged when
+    loaded, and the expert is another one, `<name>+<adapter>`, that has seen what trained the adapter.
     """
 
     origin: ClassVar[Origin]
@@ -74,8 +77,16 @@ class Published(Expert):
     unused: ClassVar[tuple[str, ...]] = ()
     """Patterns of published tensors that the embedding does not need; they are not kept."""
     labels: ClassVar[Labels | None] = None
+    attention: ClassVar[str] = ""
+    """Which linear layers are the attention's, a regular expression of their whole names; empty: none to adapt."""
 
-    def __init__(self, weights: str = "pulled", backend: str = "torch fp32", accept_licence: bool = False) -> None:
+    def __init__(
+        self,
+        weights: str = "pulled",
+        backend: str = "torch fp32",
+        accept_licence: bool = False,
+        adapter: str = "",
+    ) -> None:
         card = type(self).card
         if weights not in ("pulled", *RANDOM):
             raise ExpertError(f"{card.name}: weights={weights!r}; expected 'pulled', 'random' or 'tiny'")
@@ -88,6 +99,12 @@ class Published(Expert):
             self.card = replace(
                 card, name=f"{card.name}:{weights}", dim=size.dim, caveats=(RANDOM_CAVEAT,), seen=(), weights_sha256=""
             )
+        self._base = self.card.name
+        self._adapted: Adapted | None = None
+        if adapter:
+            self.card = replace(self.card, name=f"{self._base}+{adapter}")
+            self._adapted = read_note(self.card.name)
+            self.card = adapted_card(self.card, self._adapted)
 
     @staticmethod
     @abstractmethod
@@ -104,18 +121,23 @@ class Published(Expert):
 
     @property
     def weights_digest(self) -> str:
-        """Of the tensors' names and values. Raises WeightsError where the weights are not here."""
+        """Of the tensors' names and values, and the adapter's. Raises WeightsError where the weights are not here."""
+        base = self._base_digest
+        return base if self._adapted is None else f"{base}+{self._adapted.sha256}"
+
+    @property
+    def _base_digest(self) -> str:
         if self.weights in RANDOM:
             return self.weights
-        kept = find_kept(self.card.name)
+        kept = find_kept(self._base)
         if kept is None:
             raise WeightsError(
-                f"{self.card.name}: its weights are not here; `enecg experts pull {self.card.name}` gets them "
+                f"{self._base}: its weights are not here; `enecg experts pull {self._base}` gets them "
                 f"(from {self.origin.where})"
             )
         if self.origin.terms and not (self._accepted or kept.accepted == self.origin.terms):
             raise WeightsError(
-                f"{self.card.name}: {self.origin.terms}. Read the licence; if you accept it, pull the weights with "
+                f"{self._base}: {self.origin.terms}. Read the licence; if you accept it, pull the weights with "
                 "--accept-licence, or say accept_licence=True"
             )
         return kept.content
@@ -156,17 +178,26 @@ class Published(Expert):
 
     @cached_property
     def _network(self) -> Any:
+        return self.fresh_network().requires_grad_(False)
+
+    def fresh_network(self) -> "nn.Module":
+        """The network with its weights, and the adapter's product in them, in evaluation mode; nobody else's.
+
+        Raises WeightsError where the weights are not here, their terms were not accepted, or they were altered.
+        """
         import torch
 
-        self.weights_digest  # noqa: B018  refuses weights that are not here, or whose terms were not accepted
+        digest = self._base_digest  # refuses weights that are not here, or whose terms were not accepted
         if self.weights in RANDOM:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 network = self.network(self.tiny if self.weights == "tiny" else self.size)
         else:
-            state = load_kept(self.card.name)
+            state = load_kept(self._base)
             with torch.device("meta"):
                 network = self.network(self.size)
             # What is not kept stays on the meta device and costs nothing; it is never read.
             network.load_state_dict(state, strict=False, assign=True)
-        return network.eval().requires_grad_(False)
+        if self._adapted is not None:
+            merge_adapter(network, self.card.name, digest)
+        return network.eval()

@@ -12,6 +12,10 @@ from enecg.experts._contract import Expert
 from enecg.experts._published import Published
 
 HOMES = {
+    "chronos-bolt-base": "published.chronos_bolt",
+    "chronos-bolt-mini": "published.chronos_bolt",
+    "chronos-bolt-small": "published.chronos_bolt",
+    "chronos-bolt-tiny": "published.chronos_bolt",
     "dlinear": "dlinear",
     "ecgfounder": "published.ecgfounder",
     "ecgfounder-1lead": "published.ecgfounder",
@@ -48,23 +52,32 @@ def published_names() -> tuple[str, ...]:
 
 
 def get_expert(name: str, **options: Any) -> Expert:
-    """A new instance of the expert with this name; `<name>:random` and `<name>:tiny` as in Published.
+    """A new instance of the expert with this name; `<name>:random`, `<name>:tiny`, `<name>+<adapter>` as in Published.
 
     options : of an expert with published weights, such as `backend` and `accept_licence`.
     Raises ExpertError, with the nearest names, if there is none, or for an option that the expert does not have.
     """
-    base, _, weights = name.partition(":")
+    base, weights, adapter = split_name(name)
     kind = _find(base)
-    if kind is None or (weights and not issubclass(kind, Published)):
+    if kind is None or (base != name and not issubclass(kind, Published)):
         names = expert_names()
         near = difflib.get_close_matches(base, names, n=3) or names
         raise ExpertError(f"unknown expert {name!r}. Did you mean {', '.join(near)}? `enecg experts` lists all")
     if weights:
         options["weights"] = weights
+    if adapter:
+        options["adapter"] = adapter
     unknown = [option for option in options if option not in inspect.signature(kind).parameters]
     if unknown:
         raise ExpertError(f"{name}: has no option {unknown[0]}")
     return kind(**options)
+
+
+def split_name(name: str) -> tuple[str, str, str]:
+    """`<base>:<weights>+<adapter>` as its three parts; those that are not said are empty."""
+    front, _, adapter = name.partition("+")
+    base, _, weights = front.partition(":")
+    return base, weights, adapter
 
 
 def _find(name: str) -> type[Expert] | None:

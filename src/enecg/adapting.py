@@ -1,0 +1,344 @@
+"""Adapting a published expert: LoRA inside its attention, trained on a cohort's tasks, kept as an expert of its own.
+
+The mission's default is heads only: experts stay frozen. Where a cohort is large enough, and a published network far
+from it, adapting the network itself may be worth its cost. What comes out is another expert, with its own name
+(`ecg-jepa+mine`), weights' digest and therefore its own place in every store, and a card that knows whom it has seen:
+`evaluate` refuses to test it on them. Imports ensemble, inputs; imported by cli.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.ensemble import TargetSpace, hold_out, subject_codes, sum_losses
+from enecg.errors import EnECGError, ExpertError, FitError
+from enecg.experts import Published, get_expert
+from enecg.experts._adapter import Adapted, adapter_folder, write_adapter
+from enecg.inputs import Item, Targets, encode_targets, labelled_rows, subject_digest
+from enecg.progress import progress_bar
+from enecg.recording import LazyRecording, Recording
+from enecg.store import as_items
+from enecg.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    import torch
+
+Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How an expert is adapted.
+
+    rank, alpha : of LoRA;  learning_rate : of LoRA;  head_learning_rate : of the linear head on the embedding.
+    validation : share of the subjects that decide when to stop, and whether LoRA helped at all.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    learning_rate: float = 5e-4
+    head_learning_rate: float = 1e-3
+    head_steps: int = 300
+    batch: int = 8
+    max_epochs: int = 5
+    patience: int = 1
+    validation: float = 0.15
+
+
+def adapt_expert(
+    expert: str,
+    name: str,
+    recordings: Sequence[Item],
+    targets: Targets | None = None,
+    tasks: Sequence[str | Task] = ("age", "sex"),
+    subjects: Sequence[str | None] | None = None,
+    *,
+    settings: AdaptSettings | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Adapted:
+    """Train LoRA inside an expert's attention and keep it as expert `<expert>+<name>`.
+
+    recordings, targets, subjects : as in `EnECG.fit`. First a linear head is trained on the frozen embedding, then LoRA
+    and head together, from which on validation subjects take the best epoch.
+    Raises ExpertError for an expert without attention or a name that is taken, FitError if there is too little to learn
+    from, or if LoRA served the validation subjects no better than the head alone: nothing is kept then.
+    """
+    settings = settings or AdaptSettings()
+    full = f"{expert}+{name}"
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise ExpertError(f"name {name!r}; expected letters, digits, - and _")
+    base = get_expert(expert)
+    if not isinstance(base, Published) or not base.attention:
+        raise ExpertError(f"{expert} has no attention to adapt; use it frozen, heads only")
+    if adapter_folder(full).exists():
+        raise ExpertError(f"{full} is there already ({adapter_folder(full)}); choose another name, or remove it")
+    digest = base.weights_digest
+    items = as_items(recordings)
+    table = getattr(recordings, "targets", None) if targets is None else targets
+    if table is None:
+        raise FitError("adapting needs targets: a table with a column for each task")
+    asked = [get_task(task) for task in tasks]
+    columns = {task.name: encode_targets(task, table, len(items)) for task in asked}
+    labelled = np.stack([labelled_rows(column) for column in columns.values()], axis=1)
+    with tempfile.TemporaryDirectory() as folder, progress_bar(progress, f"adapting {expert}", 1.0) as bar:
+        bar.step("reading", 0.0)
+        windows = _Windows.of(base, items, np.flatnonzero(labelled.any(axis=1)), folder)
+        rows = windows.rows
+        people = [windows.subjects[row] for row in rows] if subjects is None else [subjects[row] for row in rows]
+        held = hold_out(subject_codes(people), labelled[rows], settings.validation, seed)
+        learned = {name: column[rows] for name, column in columns.items()}
+        work = _Work(base, windows, learned, asked, held, settings, seed)
+        bar.step("head", 0.1)
+        before = work.train_head()
+        losses: list[float] = []
+        while len(losses) < settings.max_epochs and not _stale([before, *losses], settings.patience):
+            bar.step(f"epoch {len(losses) + 1}", 0.2 + 0.8 * len(losses) / settings.max_epochs)
+            losses.append(work.train_epoch())
+            if losses[-1] < min([before, *losses[:-1]]):
+                work.keep()
+    after = min(losses)
+    if after >= before:
+        raise FitError(
+            f"{full}: LoRA did not help on {int(held.sum())} validation recordings (loss {before:.4f} with the head "
+            f"alone, {after:.4f} with LoRA; 1 is the trivial answer). Nothing was kept; use {expert} frozen"
+        )
+    known = sorted({person for person in people if person is not None})
+    return write_adapter(
+        full,
+        work.config(),
+        work.kept,
+        {
+            "base": digest,
+            "tasks": tuple(columns),
+            "n_recordings": len(rows),
+            "refused": tuple(windows.refused),
+            "cohorts": tuple(sorted({person.partition(":")[0] for person in known if ":" in person})),
+            "subjects": tuple(sorted(map(subject_digest, known))),
+            "anonymous": None in people,
+            "before": before,
+            "after": after,
+            "settings": asdict(settings) | {"seed": seed},
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Prepared windows of many recordings, in a file that is mapped into memory.
+
+    rows : of the recordings that could be read and taken;  first : where each one's windows begin, and the end.
+    refused : why the others were not.
+    """
+
+    data: npt.NDArray[np.float32]
+    rows: Rows
+    first: Rows
+    subjects: Mapping[int, str | None]
+    refused: Sequence[str]
+
+    @classmethod
+    def of(cls, expert: Published, items: Sequence[Item], wanted: Rows, folder: str) -> "_Windows":
+        rows, first, subjects, refused, shape = [], [0], {}, [], None
+        with open(f"{folder}/windows", "wb") as file:
+            for row in wanted.tolist():
+                try:
+                    recording = _read(items[row])
+                    reason = expert.refusal(recording)
+                    part = expert.prepare([recording]).windows if reason is None else np.empty(0, np.float32)
+                except (EnECGError, OSError) as error:
+                    reason = str(error)
+                if reason is not None:
+                    refused.append(reason)
+                    continue
+                file.write(np.ascontiguousarray(part, dtype=np.float32).data)
+                rows.append(row)
+                first.append(first[-1] + len(part))
+                subjects[row], shape = recording.subject, part.shape[1:]
+        if shape is None:
+            why = f": {refused[0]}" if refused else ""
+            raise FitError(f"{expert.card.name} can take none of the {len(wanted)} recordings that have a label{why}")
+        data = np.memmap(f"{folder}/windows", np.float32, "r", shape=(first[-1], *shape))
+        return cls(data, np.array(rows, np.intp), np.array(first, np.intp), subjects, refused)
+
+    def of_places(self, places: Rows) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Windows of these recordings, and the place in `places` that each belongs to."""
+        import torch
+
+        spans = [np.arange(self.first[place], self.first[place + 1]) for place in places]
+        owner = np.repeat(np.arange(len(places)), [len(span) for span in spans])
+        return torch.from_numpy(np.array(self.data[np.concatenate(spans)])), torch.from_numpy(owner)
+
+
+class _Work:
+    """Network, head and what they learn from."""
+
+    def __init__(
+        self,
+        expert: Published,
+        windows: _Windows,
+        columns: Mapping[str, Array],
+        tasks: Sequence[Task],
+        held: npt.NDArray[np.bool_],
+        settings: AdaptSettings,
+        seed: int,
+    ) -> None:
+        import torch
+
+        self.windows, self.settings = windows, settings
+        self.train, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
+        self.spaces = {task.name: TargetSpace.of(task, columns[task.name][self.train]) for task in tasks}
+        self.targets = {name: torch.from_numpy(space.targets(columns[name])) for name, space in self.spaces.items()}
+        self.shares = {
+            name: float((~part[self.train].isnan().any(dim=1)).float().mean()) for name, part in self.targets.items()
+        }
+        self.generator = torch.Generator().manual_seed(seed)
+        self.model = self._with_lora(expert, seed)
+        frozen = self._embed(np.arange(len(windows.rows)))
+        mean, deviation = frozen[self.train].mean(0), frozen[self.train].std(0, correction=0)
+        self.mean, self.inverse = mean, 1 / deviation.clamp_min(1e-6)
+        self.frozen = (frozen - mean) * self.inverse
+        self.heads = {name: _row(frozen.shape[1], torch.from_numpy(space.start)) for name, space in self.spaces.items()}
+        self.kept: dict[str, torch.Tensor] = {}
+        lora = [part for part in self.model.parameters() if part.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": lora, "lr": settings.learning_rate, "weight_decay": 0.0},
+                {"params": self._rows(), "lr": settings.head_learning_rate, "weight_decay": 0.01},
+            ]
+        )
+
+    def train_head(self) -> float:
+        """Fit the head to the frozen embedding; its loss on the validation subjects."""
+        import torch
+
+        optimiser = torch.optim.AdamW(self._rows(), lr=5e-3, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=self.settings.head_steps)
+        best, kept = self._loss(self.frozen[self.validation], self.validation), self._head_state()
+        for step in range(self.settings.head_steps):
+            places = self._draw(min(256, len(self.train)))
+            self._step(optimiser, self.frozen[places], places)
+            schedule.step()
+            if step % 25 == 24:
+                loss = self._loss(self.frozen[self.validation], self.validation)
+                if loss < best:
+                    best, kept = loss, self._head_state()
+        with torch.no_grad():
+            for row, value in zip(self._rows(), kept, strict=True):
+                row.copy_(value)
+        return best
+
+    def train_epoch(self) -> float:
+        """One pass over the training recordings; the loss on the validation subjects after it."""
+        order = self.train[self._permutation()]
+        size = self.settings.batch
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            self._step(self.optimiser, (self._forward(places) - self.mean) * self.inverse, places)
+        found = (self._embed(self.validation) - self.mean) * self.inverse
+        return self._loss(found, self.validation)
+
+    def keep(self) -> None:
+        """Remember the adapters as they are."""
+        from peft import get_peft_model_state_dict
+
+        self.kept = {name: part.detach().clone() for name, part in get_peft_model_state_dict(self.model).items()}
+
+    def config(self) -> dict[str, Any]:
+        """PEFT's settings, for its own format."""
+        found = self.model.peft_config["default"].to_dict()
+        return {key: sorted(part) if isinstance(part, set) else part for key, part in found.items()} | {
+            "inference_mode": True
+        }
+
+    def _with_lora(self, expert: Published, seed: int) -> Any:
+        import torch
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(r=self.settings.rank, lora_alpha=self.settings.alpha, target_modules=expert.attention)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            # Evaluation mode throughout: what a published network drops at random is not trained here.
+            return get_peft_model(expert.fresh_network(), config).eval()
+
+    def _forward(self, places: Rows) -> "torch.Tensor":
+        """Embeddings of recordings: the mean over their windows'."""
+        import torch
+
+        x, owner = self.windows.of_places(places)
+        found = self.model(x)
+        total = torch.zeros(len(places), found.shape[1]).index_add(0, owner, found)
+        return total / torch.bincount(owner, minlength=len(places))[:, None]
+
+    def _embed(self, places: Rows) -> "torch.Tensor":
+        import torch
+
+        with torch.no_grad():
+            parts = [self._forward(part) for part in _batches(places, self.settings.batch)]
+        return torch.cat(parts)
+
+    def _step(self, optimiser: Any, x: "torch.Tensor", places: Rows) -> None:
+        targets = {name: part[places] for name, part in self.targets.items()}
+        loss = sum_losses(self._outputs(x), targets, self.spaces, self.shares)
+        if not loss.requires_grad:
+            return  # No recording of the batch has a label.
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    def _outputs(self, x: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        return {name: x @ weight + bias for name, (weight, bias) in self.heads.items()}
+
+    def _loss(self, x: "torch.Tensor", places: Rows) -> float:
+        """Mean over tasks of the loss relative to the trivial answer's."""
+        import torch
+
+        targets = {name: part[places] for name, part in self.targets.items()}
+        there = {name: float((~part.isnan().any(dim=1)).float().mean()) for name, part in targets.items()}
+        with torch.no_grad():
+            return float(sum_losses(self._outputs(x), targets, self.spaces, there)) / len(self.spaces)
+
+    def _rows(self) -> "list[torch.Tensor]":
+        return [part for pair in self.heads.values() for part in pair]
+
+    def _head_state(self) -> "list[torch.Tensor]":
+        return [part.detach().clone() for part in self._rows()]
+
+    def _permutation(self) -> npt.NDArray[np.int64]:
+        import torch
+
+        return np.asarray(torch.randperm(len(self.train), generator=self.generator).numpy())
+
+    def _draw(self, n: int) -> Rows:
+        import torch
+
+        return np.asarray(self.train[torch.randint(len(self.train), (n,), generator=self.generator).numpy()])
+
+
+def _row(dim: int, start: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    import torch
+
+    return torch.zeros(dim, len(start), requires_grad=True), start.clone().requires_grad_()
+
+
+def _batches(places: Rows, size: int) -> Iterator[Rows]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
+
+
+def _read(item: Item) -> Recording:
+    from enecg.formats import RecordingFile
+
+    if isinstance(item, Recording):
+        return item
+    return (item if isinstance(item, LazyRecording) else RecordingFile(item)).read()
+
+
+def _stale(losses: Sequence[float], patience: int) -> bool:
+    """Whether the last `patience` losses were no better than one before them."""
+    return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
