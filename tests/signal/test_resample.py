@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enecg.errors import RecordingError
-from enecg.signal.resample import resample
+from enecg.signal.resample import resample, resample_fourier
 
 
 def tone(rate: float, hz: float, seconds: float = 10.0, drift: float = 0.0) -> np.ndarray:
@@ -52,3 +52,33 @@ def test_leading_axes_are_treated_alike():
 def test_a_rate_of_zero_is_refused():
     with pytest.raises(RecordingError, match="positive"):
         resample(np.ones((1, 10), dtype=np.float32), 0.0, 100.0)
+
+
+def test_fourier_resampling_keeps_what_repeats_in_the_stretch_to_the_last_digits():
+    for n in (84, 336, 500, 1003, 5000):
+        found = resample_fourier(tone(400.0, 3.0).repeat(2, axis=0), n)
+        assert found.shape == (2, n)
+        expected = np.sin(2 * np.pi * 3.0 * np.arange(n) * 10.0 / n)
+        assert np.abs(found - expected).max() < 1e-6
+
+
+def test_fourier_resampling_drops_what_the_new_rate_cannot_hold():
+    assert np.abs(resample_fourier(tone(500.0, 80.0), 1000)).max() < 1e-6
+
+
+def test_fourier_resampling_to_the_same_length_changes_nothing_but_rounding():
+    noise = np.random.default_rng(0).normal(size=(3, 777))
+    assert np.abs(resample_fourier(noise, 777) - noise).max() < 1e-12
+
+
+def test_a_missing_sample_makes_its_row_and_no_other_missing():
+    signal = tone(100.0, 2.0).repeat(2, axis=0)
+    signal[0, 5] = np.nan
+    found = resample_fourier(signal, 336)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
+
+
+def test_no_samples_at_all_are_refused():
+    with pytest.raises(RecordingError, match="expected 1 at least"):
+        resample_fourier(np.ones((1, 10)), 0)

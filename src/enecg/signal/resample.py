@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import resample as fourier
 from scipy.signal import resample_poly
 
 from enecg.errors import RecordingError
@@ -42,6 +43,18 @@ def resample(signal: Array, rate: float, to: float) -> Array:
         nearest = np.minimum(np.round(np.arange(n_out) * rate / to).astype(np.intp), n_samples - 1)
         out[missing[..., nearest]] = np.nan
     return out
+
+
+def resample_fourier(signal: npt.NDArray[np.floating], n: int) -> npt.NDArray[np.float64]:
+    """The same stretch of time as `n` samples, as many published models have it: [..., n].
+
+    The spectrum is cut, or lengthened with zeros (scipy.signal.resample without a window), in double precision. It
+    takes the signal as periodic: its two ends bend towards each other. A missing sample makes its whole row missing.
+    Raises RecordingError for n < 1.
+    """
+    if n < 1:
+        raise RecordingError(f"resampling to {n} samples; expected 1 at least")
+    return np.asarray(fourier(signal.astype(np.float64), n, axis=-1), dtype=np.float64)
 
 
 def _extend(signal: Array, edge: int) -> Array:
