@@ -6,8 +6,10 @@ tensors and the harmless types below, and nothing in it is run.
 
 import argparse
 import pickle
+import pickletools
 import struct
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape and type ("float32") of each tensor of a file, by name."""
+
+ANY = -1
+"""In a layout's shape: as long as the file has it."""
 
 _SPELLINGS = (
     # torch before and after parametrizations replaced its weight norm.
@@ -42,13 +47,13 @@ def layout_of(tensors: Mapping[str, "torch.Tensor"]) -> Layout:
     return {name: (tuple(part.shape), str(part.dtype).removeprefix("torch.")) for name, part in tensors.items()}
 
 
-def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "") -> "State":
+def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "", beside: Sequence[str] = ()) -> "State":
     """Tensors by name from a safetensors file or a pickle of torch.
 
-    inside, prefix : as in Origin. Raises WeightsError for a file that is neither, is cut short, holds what no file of
-    weights should, or has nothing where the tensors should be.
+    inside, prefix, beside : as in Origin. Raises WeightsError for a file that is neither, is cut short, holds what no
+    file of weights should, or has nothing where the tensors should be.
     """
-    found = _read(path)
+    found = _read(path, beside)
     for key in inside:
         # A file that someone has unwrapped already is as good.
         if isinstance(found, Mapping) and key not in found and _all_tensors(found):
@@ -83,9 +88,9 @@ def fit_state(state: Mapping[str, "torch.Tensor"], layout: Layout, unused: Seque
     missing = [name for name in layout if name not in named and not _matches(name, unused)]
     unexpected = [name for name in named if name not in layout]
     misshaped = [
-        f"{name} {list(part.shape)} for {list(layout[name][0])}"
+        f"{name} {list(part.shape)} for {[n if n != ANY else 'any' for n in layout[name][0]]}"
         for name, part in named.items()
-        if name in layout and tuple(part.shape) != layout[name][0]
+        if name in layout and not _has_shape(part, layout[name][0])
     ]
     faults = [
         f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
@@ -115,17 +120,21 @@ def _respelled(state: Mapping[str, "torch.Tensor"], layout: Layout) -> "Iterator
         yield next((other for other in others if other in layout and other not in state), name), part
 
 
+def _has_shape(part: "torch.Tensor", shape: Sequence[int]) -> bool:
+    return part.ndim == len(shape) and all(wanted in (n, ANY) for n, wanted in zip(part.shape, shape, strict=True))
+
+
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, beside: Sequence[str]) -> Any:
     try:
         with path.open("rb") as file:
             head = file.read(9)
         if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 2**28:
             return _read_safetensors(path)
-        return _read_pickle(path)
+        return _read_pickle(path, beside)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -140,7 +149,7 @@ def _read_safetensors(path: Path) -> Any:
         raise WeightsError(f"{path}: a damaged safetensors file ({error}); get it again") from error
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(path: Path, beside: Sequence[str]) -> Any:
     import torch
 
     zipped = zipfile.is_zipfile(path)
@@ -150,7 +159,7 @@ def _read_pickle(path: Path) -> Any:
                 held = ", ".join(archive.namelist()[:_SHOWN])
                 raise WeightsError(f"{path}: an archive, not a file of weights; unpack it and give one of {held}")
     try:
-        with torch.serialization.safe_globals(_harmless()):
+        with torch.serialization.safe_globals([*_harmless(), *(_stand_ins(path, beside) if beside and zipped else ())]):
             # Mapped, because files of a training hold more than the weights, such as the optimiser's moments.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
@@ -164,13 +173,31 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _harmless() -> list[Any]:
-    """Types that published trainings leave beside their tensors: settings, and numbers of numpy."""
+    """Types that published trainings leave beside their tensors: settings, plain types, and numbers of numpy."""
     import numpy as np
 
     numbers = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
     # The function that makes a number of numpy from its bytes has no public name.
     scalar = np.float64(0).__reduce__()[0]
-    return [argparse.Namespace, np.dtype, scalar, *numbers]
+    return [argparse.Namespace, defaultdict, dict, list, int, float, str, bool, np.dtype, scalar, *numbers]
+
+
+def _stand_ins(path: Path, packages: Sequence[str]) -> list[type]:
+    """For each type that the pickle names from these packages, one of that name that keeps nothing and does nothing."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+    named = {str(what) for operation, what, _ in pickletools.genops(data) if operation.name == "GLOBAL"}
+    return [
+        type(name, (_Empty,), {"__module__": module})
+        for module, name in (one.split(" ", 1) for one in sorted(named))
+        if module.partition(".")[0] in packages
+    ]
+
+
+class _Empty:
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
 
 
 def _is_tensor(value: Any) -> bool:

@@ -12,6 +12,8 @@ class Origin:
     page : what a person opens to get the file.
     inside : keys under which its state dict lies, outermost first; a file with nothing but tensors is taken as it is.
     prefix : of the names of the tensors that are meant; it is dropped, and tensors without it are passed over.
+    beside : packages whose objects lie in the file beside the weights, such as a training's settings; they are read as
+    empty objects, and the packages are never imported.
     sha256 : of the file, where its publisher or others have stated it.
     terms : what the licence asks to be accepted before the weights are used; empty where it asks nothing.
     """
@@ -22,6 +24,7 @@ class Origin:
     page: str = ""
     inside: tuple[str, ...] = ()
     prefix: str = ""
+    beside: tuple[str, ...] = ()
     sha256: str = ""
     terms: str = ""
 

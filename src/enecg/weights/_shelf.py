@@ -132,7 +132,7 @@ def _keep(
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the file that {origin.where} has")
     source_sha256 = sha256_of(path)
-    state = read_state(path, origin.inside, origin.prefix)
+    state = read_state(path, origin.inside, origin.prefix, origin.beside)
     state = fit_state(state, layout, unused, str(path) if given else f"{origin.repository}/{origin.file}")
     if origin.sha256 and not given and source_sha256 != origin.sha256:
         raise WeightsError(
