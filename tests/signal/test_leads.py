@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from enecg.errors import LeadError
 from enecg.recording import STANDARD_LEADS
-from enecg.signal.leads import LIMB_LEADS, arrange, derive, einthoven_residual
+from enecg.signal.leads import LIMB_LEADS, arrange, derivable, derive, einthoven_residual
 
 
 def limb_leads(seed: int = 0, n: int = 200) -> np.ndarray:
@@ -30,6 +30,11 @@ def test_one_limb_lead_gives_nothing_new():
     assert same is signal
     assert leads == ("II", "V1")
     assert derived == ()
+
+
+@given(st.lists(st.sampled_from([*STANDARD_LEADS, "X"]), min_size=1, unique=True))
+def test_what_is_derivable_is_what_is_derived(known):
+    assert derivable(known) == derive(np.ones((len(known), 3), np.float32), known)[2]
 
 
 def test_a_missing_sample_stays_missing_where_it_is_needed():

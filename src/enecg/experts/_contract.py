@@ -17,6 +17,7 @@ import numpy.typing as npt
 from enecg.errors import ExpertError
 from enecg.experts._card import Card
 from enecg.recording import Recording
+from enecg.signal.leads import derivable
 
 Array = npt.NDArray[np.float32]
 
@@ -43,13 +44,16 @@ class Expert(ABC):
     """What computes it ("numpy", "torch fp32", ...): part of the fingerprint, since bits differ between them."""
 
     def refusal(self, recording: Recording) -> str | None:
-        """Why this expert cannot take the recording, or None if it can."""
+        """Why this expert cannot take the recording, or None if it can.
+
+        Limb leads that follow from others count as there. Where leads are missing, the experts that would do are named.
+        """
         card = self.card
-        missing = [name for name in card.leads if name not in recording.leads]
+        missing = [name for name in card.leads if name not in (*recording.leads, *derivable(recording.leads))]
         if missing and (not card.any_leads or len(missing) == len(card.leads)):
             found = ", ".join(recording.leads)
             needed = "one of " if card.any_leads else ""
-            return f"{card.name} needs {needed}lead {', '.join(missing)} (found {found})"
+            return f"{card.name} needs {needed}lead {', '.join(missing)} (found {found}){_others(recording.leads)}"
         if recording.seconds < card.min_seconds:
             return f"{card.name} needs {card.min_seconds:g} s at least (found {recording.seconds:g} s)"
         return None
@@ -110,3 +114,12 @@ class Expert(ABC):
     def weights_digest(self) -> str:
         """SHA-256 of the weights in use; by default the card's."""
         return self.card.weights_sha256
+
+
+def _others(leads: tuple[str, ...]) -> str:
+    """Which experts would do with these leads."""
+    from enecg.experts._registry import experts_for
+
+    here, to_pull = experts_for(leads)
+    said = f"; with these leads: {', '.join(here) or 'none that is here'}"
+    return f"{said}; after `enecg experts pull NAME` also {', '.join(to_pull)}" if to_pull else said

@@ -2,14 +2,17 @@
 
 import difflib
 import inspect
-from functools import cache
+import warnings
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from enecg.errors import ExpertError
+from enecg.errors import ExpertError, WeightsError
 from enecg.experts._contract import Expert
 from enecg.experts._published import Published
+from enecg.signal.leads import derivable
+from enecg.weights import find_kept
 
 HOMES = {
     "chronos-bolt-base": "published.chronos_bolt",
@@ -17,11 +20,18 @@ HOMES = {
     "chronos-bolt-small": "published.chronos_bolt",
     "chronos-bolt-tiny": "published.chronos_bolt",
     "dlinear": "dlinear",
+    "ecg-fm": "published.ecg_fm",
+    "ecg-fm-mimic": "published.ecg_fm",
+    "ecg-fm-physionet": "published.ecg_fm",
+    "ecg-jepa": "published.ecg_jepa",
     "ecgfounder": "published.ecgfounder",
     "ecgfounder-1lead": "published.ecgfounder",
     "measurements": "measurements",
+    "melp": "published.melp",
     "rocket": "rocket",
     "rocket-small": "rocket",
+    "st-mem": "published.st_mem",
+    "tempo-80m": "published.tempo",
     "timesnet": "timesnet",
 }
 """The module of this folder that registers each name; it is imported when the expert is asked for."""
@@ -49,6 +59,25 @@ def expert_names() -> tuple[str, ...]:
 def published_names() -> tuple[str, ...]:
     """The experts of this package whose weights are others' and have to be pulled, sorted."""
     return tuple(sorted(name for name, home in HOMES.items() if home.startswith("published.")))
+
+
+def names_with_answers() -> tuple[str, ...]:
+    """The experts that were published with answers of their own (`Published.labels`), sorted."""
+    kinds = {name: _find(name) for name in expert_names()}
+    return tuple(name for name, kind in kinds.items() if kind and issubclass(kind, Published) and kind.labels)
+
+
+@lru_cache(maxsize=1024)
+def experts_for(leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which experts can take a recording with these leads: those that are here, and those whose weights are to pull.
+
+    What was known when it was first asked for these leads.
+    """
+    there = {*leads, *derivable(leads)}
+    kinds = {name: _find(name) for name in sorted({*HOMES, *_experts})}
+    able = {name: kind for name, kind in kinds.items() if kind and _takes(kind, there)}
+    here = tuple(name for name, kind in able.items() if not issubclass(kind, Published) or _pulled(name))
+    return here, tuple(name for name in able if name not in here)
 
 
 def get_expert(name: str, **options: Any) -> Expert:
@@ -80,6 +109,24 @@ def split_name(name: str) -> tuple[str, str, str]:
     return base, weights, adapter
 
 
+def is_registered(name: str) -> bool:
+    """Whether another process would find an expert by this name."""
+    base, weights, adapter = split_name(name)
+    kind = _find(base)
+    return kind is not None and (not (weights or adapter) or issubclass(kind, Published))
+
+
+def _takes(kind: type[Expert], leads: set[str]) -> bool:
+    return (any if kind.card.any_leads else all)(lead in leads for lead in kind.card.leads)
+
+
+def _pulled(name: str) -> bool:
+    try:
+        return find_kept(name) is not None
+    except WeightsError:  # Whoever asks for this expert is told what is wrong.
+        return False
+
+
 def _find(name: str) -> type[Expert] | None:
     if name in HOMES:
         import_module(f"enecg.experts.{HOMES[name]}")
@@ -91,4 +138,11 @@ def _find(name: str) -> type[Expert] | None:
 @cache
 def _load_others() -> None:
     for point in entry_points(group="enecg.experts"):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:  # noqa: BLE001  a package of others costs nobody the experts that work
+            warnings.warn(
+                f"the experts of {point.value} cannot be loaded ({type(error).__name__}: {error}); update or remove "
+                "the package that brings them",
+                stacklevel=3,
+            )

@@ -21,6 +21,12 @@ _FROM_I_AND_II = {
 LIMB_LEADS = tuple(_FROM_I_AND_II)
 
 
+def derivable(leads: Sequence[str]) -> tuple[str, ...]:
+    """The missing limb leads that follow from those there: all of them from any two, none from fewer."""
+    missing = tuple(name for name in LIMB_LEADS if name not in leads)
+    return missing if len(missing) <= len(LIMB_LEADS) - 2 else ()
+
+
 def derive(signal: Array, leads: Sequence[str]) -> tuple[Array, tuple[str, ...], tuple[str, ...]]:
     """Add the limb leads that follow from those there.
 
@@ -29,10 +35,10 @@ def derive(signal: Array, leads: Sequence[str]) -> tuple[Array, tuple[str, ...],
     that were derived; a derived sample is NaN where a sample that it needs is. Nothing is added from fewer than two
     limb leads.
     """
-    known = [name for name in LIMB_LEADS if name in leads][:2]
-    missing = tuple(name for name in LIMB_LEADS if name not in leads)
-    if len(known) < 2 or not missing:
+    missing = derivable(leads)
+    if not missing:
         return signal, tuple(leads), ()
+    known = [name for name in LIMB_LEADS if name in leads][:2]
     plane = np.array([_FROM_I_AND_II[name] for name in known])
     wanted = np.array([_FROM_I_AND_II[name] for name in missing])
     weights = wanted @ np.linalg.inv(plane)  # [missing, known]
