@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enecg.errors import RecordingError
-from enecg.signal.resample import resample, resample_fourier
+from enecg.signal.resample import resample, resample_fourier, resample_sinc
 
 
 def tone(rate: float, hz: float, seconds: float = 10.0, drift: float = 0.0) -> np.ndarray:
@@ -82,3 +82,53 @@ def test_a_missing_sample_makes_its_row_and_no_other_missing():
 def test_no_samples_at_all_are_refused():
     with pytest.raises(RecordingError, match="expected 1 at least"):
         resample_fourier(np.ones((1, 10)), 0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "to", "expected"),
+    [
+        (100, 240, [0.9794808, 4.665542, 1.57501, 1.41869, 0.0323282, 1.904162]),
+        (360, 128, [0.8715399, 4.435681, 2.16201, 1.435483, 1.723852, 5.021598]),
+        (257, 240, [0.9648234, 4.382835, 1.834149, 1.287565, -0.1577862, 4.621091]),
+        (977, 240, [0.888587, 4.470985, 5.56334, 1.367763, 1.795852, 4.88879]),
+    ],
+)
+def test_sinc_resampling_is_that_of_resampy(rate, to, expected):
+    """Six of the samples that resampy 0.4.3 gives, `resampy.resample(signal, rate, to)`, from the first to the last."""
+    signal = np.cumsum(np.cos(np.arange(300.0) ** 2 / 40))
+    found = resample_sinc(signal, rate, to)
+    assert len(found) == 300 * to // rate
+    assert np.abs(found[np.linspace(0, len(found) - 1, 6).astype(int)] - expected).max() < 1e-6
+
+
+@given(st.integers(10, 400), st.sampled_from([90.0, 128.0, 240.0, 500.0, 977.0]), st.sampled_from([100.0, 240.0]))
+def test_sinc_resampling_gives_the_length_promised_and_is_linear(n, rate, to):
+    rng = np.random.default_rng(n)
+    one, other = rng.normal(size=(2, 3, n))
+    found = resample_sinc(one + 3 * other, rate, to)
+    assert found.shape == (3, n * int(to) // int(rate))
+    np.testing.assert_allclose(found, resample_sinc(one, rate, to) + 3 * resample_sinc(other, rate, to), atol=1e-5)
+
+
+def test_sinc_resampling_keeps_a_tone_away_from_the_ends_and_drops_what_the_new_rate_cannot_hold():
+    for rate in (360.0, 500.0, 1000.0):
+        inner = slice(200, -200)
+        assert np.abs(resample_sinc(tone(rate, 20.0), rate, 240.0) - tone(240.0, 20.0))[0, inner].max() < 2e-3
+        assert np.abs(resample_sinc(tone(rate, 130.0), rate, 240.0))[0, inner].max() < 1e-3
+
+
+def test_a_missing_sample_is_missing_as_far_as_the_sinc_reaches():
+    signal = tone(500.0, 2.0).repeat(2, axis=0)
+    signal[0, 2500] = np.nan
+    found = resample_sinc(signal, 500.0, 240.0)
+    reach = 50 + 1
+    assert np.isnan(found[0, 1200 - reach + 2 : 1200 + reach - 2]).all()
+    assert np.isfinite(np.delete(found[0], slice(1200 - reach, 1200 + reach + 1))).all()
+    assert np.isfinite(found[1]).all()
+
+
+def test_sinc_resampling_refuses_a_rate_of_zero_and_what_leaves_no_sample():
+    with pytest.raises(RecordingError, match="positive"):
+        resample_sinc(np.ones((1, 10)), 100.0, 0.0)
+    with pytest.raises(RecordingError, match="leaves none"):
+        resample_sinc(np.ones((1, 4)), 500.0, 100.0)
