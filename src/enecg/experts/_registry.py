@@ -20,6 +20,7 @@ HOMES = {
     "chronos-bolt-small": "published.chronos_bolt",
     "chronos-bolt-tiny": "published.chronos_bolt",
     "dlinear": "dlinear",
+    "ecg-cpc": "published.ecg_cpc",
     "ecg-fm": "published.ecg_fm",
     "ecg-fm-mimic": "published.ecg_fm",
     "ecg-fm-physionet": "published.ecg_fm",
