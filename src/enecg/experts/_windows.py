@@ -11,7 +11,7 @@ from enecg.signal.leads import arrange, derive
 from enecg.signal.resample import resample
 from enecg.signal.windows import Padding, cut, fill_gaps
 
-Gaps = Literal["bridge", "zero"]
+Gaps = Literal["bridge", "zero", "keep"]
 
 
 def wanted_leads(recording: Recording, leads: Sequence[str]) -> Array:
@@ -30,18 +30,26 @@ def windows_of(
     pad: Padding = "repeat",
     gaps: Gaps = "bridge",
 ) -> Inputs:
-    """Windows float32 [window, lead, sample] in mV, without missing samples.
+    """Windows float32 [window, lead, sample] in mV.
 
     leads : needed in each recording, in the order wanted (LeadError otherwise);  rate : Hz;  seconds : of each window.
-    gaps : missing samples are bridged by a line, or zero.
+    gaps : missing samples are bridged by a line, or zero, or stay NaN ("keep").
     Longer recordings give several windows, the last one right-aligned; shorter ones are padded.
     """
     n = round(rate * seconds)
-    windows, owner = [np.empty((0, len(leads), n), dtype=np.float32)], []
-    for row, recording in enumerate(recordings):
+    parts = []
+    for recording in recordings:
         signal = wanted_leads(recording, leads)
-        signal = fill_gaps(signal) if gaps == "bridge" else np.nan_to_num(signal, posinf=0.0, neginf=0.0)
-        parts = cut(resample(signal, recording.rate, rate), n, pad)
-        windows.append(parts)
-        owner += [row] * len(parts)
-    return Inputs(np.concatenate(windows), np.array(owner, dtype=np.intp), len(recordings))
+        if gaps == "bridge":
+            signal = fill_gaps(signal)
+        elif gaps == "zero":
+            signal = np.nan_to_num(signal, posinf=0.0, neginf=0.0)
+        parts.append(cut(resample(signal, recording.rate, rate), n, pad))
+    return joined(parts, (len(leads), n))
+
+
+def joined(parts: Sequence[Array], shape: tuple[int, ...]) -> Inputs:
+    """The windows of each recording, float32 [window, *shape], as one table."""
+    owner = [row for row, windows in enumerate(parts) for _ in windows]
+    table = np.concatenate([np.empty((0, *shape), dtype=np.float32), *parts])
+    return Inputs(table, np.array(owner, dtype=np.intp), len(parts))
