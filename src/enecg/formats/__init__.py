@@ -3,6 +3,6 @@
 Imports recording and signal; imported by cohorts, store and cli.
 """
 
-from enecg.formats._registry import RecordingFile, find, read
+from enecg.formats._registry import RecordingFile, find, read, recordings_of
 
-__all__ = ["RecordingFile", "find", "read"]
+__all__ = ["RecordingFile", "find", "read", "recordings_of"]

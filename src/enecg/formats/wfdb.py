@@ -8,7 +8,7 @@ names, dots in names, letters beyond ASCII such as the micro sign) is put into i
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
@@ -17,21 +17,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from enecg.errors import EnECGError, LeadError, ReadError, UnitError
-from enecg.recording import Recording, Source, legible, millivolts_per, standard_lead
-from enecg.signal.leads import derive, einthoven_residual
+from enecg.errors import LeadError, ReadError, UnitError
+from enecg.formats._ask import Ask
+from enecg.formats._candidate import Candidate
+from enecg.formats._finish import DISAGREE, finished
+from enecg.recording import Recording, millivolts_per, standard_lead
+from enecg.signal.leads import einthoven_residual
 
 NAME = "WFDB"
 EXPECTED = "a WFDB header NAME.hea, whose first line reads NAME LEADS RATE SAMPLES, beside its signal file"
 
 _LARGEST = 4 * 2**20
 """Bytes; a header of twelve leads has about 800, one of a thousand segments some 30,000."""
-
-_DISAGREE = 0.05
-"""Einthoven residual above which limb leads do not agree; recordings in order have less than 0.01."""
-
-_ENDLESS = 1e30
-"""mV that no file means; what is merely far too large is read, and told by the quality grade."""
 
 _MICROVOLTS = 1e-3
 _MOST_SAMPLES = 12 * 86_400 * 1_000
@@ -92,9 +89,9 @@ class _Header:
         return "".join(self.record.split(maxsplit=4)[4:]).strip()
 
 
-def recognise(path: Path) -> bool:
+def recognise(candidate: Candidate) -> bool:
     """Whether the file, or the header beside it, is a WFDB header."""
-    header = _beside(path)
+    header = _beside(candidate.path)
     if header is None:
         return False
     try:
@@ -106,14 +103,17 @@ def recognise(path: Path) -> bool:
     return bool(lines) and _RECORD_LINE.match(lines[0]) is not None
 
 
-def listed(files: Sequence[Path]) -> list[Path]:
-    """Which files of one folder stand for a record: headers do, except those of another record's segments.
+def listed(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Which files of one folder stand for a record, and which belong to one.
 
-    A header that is damaged is listed all the same, so that reading it can say what is wrong.
+    Headers stand for a record, except those of another record's segments; files of the same name but for their ending
+    belong to it. A header that is damaged is listed all the same, so that reading it can say what is wrong.
     """
     headers = [path for path in files if path.suffix == ".hea"]
     segments = {name for path in headers for name in _segments(path)}
-    return [path for path in headers if path.stem not in segments]
+    stems = {path.stem for path in headers}
+    belonging = [path for path in files if path.stem in stems or path.name in stems]
+    return [path for path in headers if path.stem not in segments], belonging
 
 
 def parts(path: Path) -> list[Path]:
@@ -136,7 +136,7 @@ def facts(path: Path) -> dict[str, Any]:
     return _facts(header.comments)
 
 
-def read(path: Path, unit: str | None = None) -> Recording:
+def read(path: Path, ask: Ask) -> Recording:
     """The record at this path; see `enecg.read`.
 
     Amplitudes are the header's, except where its gains cannot be true: if the limb leads break Einthoven's law in
@@ -149,42 +149,25 @@ def read(path: Path, unit: str | None = None) -> Recording:
         raise ReadError(f"{header.path}: the record holds no samples; expected some for each lead")
     leads = _leads(header, record.sig_name)
     notes = _defaults(header, leads)
-    signal = record.p_signal.T * _factors(header, leads, record.units, unit)[:, None]
-    endless = [name for name, row in zip(leads, signal, strict=True) if (np.abs(row) > _ENDLESS).any()]
-    if endless:
-        raise ReadError(f"{header.path}: lead {endless[0]}: amplitudes beyond measure; the header's gain must be wrong")
-    residual = einthoven_residual(signal, leads)
-    if residual > _DISAGREE:
-        digital = None if header.segmented else _digital(record)
-        if digital is not None and einthoven_residual(digital, leads) < _DISAGREE / 5:
+    signal = record.p_signal.T * _factors(header, leads, record.units, ask.unit)[:, None]
+    if not header.segmented and einthoven_residual(signal, leads) > DISAGREE:
+        digital = _digital(record)
+        if einthoven_residual(digital, leads) < DISAGREE / 5:
             signal = digital * _MICROVOLTS
             notes.append("the header's gains break Einthoven's law; 1 digital unit taken as 1 uV, where it holds")
-        else:
-            notes.append(f"the limb leads disagree with Einthoven's law (residual {residual:.2f}); nothing was changed")
+    first, last = ask.span(signal.shape[1], record.fs, header.path)
     said = _facts(header.comments)
-    try:
-        recording = Recording(
-            signal=signal.astype(np.float32),
-            rate=record.fs,
-            leads=leads,
-            id=legible(header.path.stem),
-            acquired=_acquired(header.rest),
-            statements=tuple(said.pop("statements")),
-            source=Source(header.path, NAME),
-            notes=tuple(notes),
-            **said,
-        )
-    except EnECGError as error:
-        raise ReadError(f"{header.path}: {error}") from error
-    return _with_derived(recording)
-
-
-def _with_derived(recording: Recording) -> Recording:
-    signal, leads, derived = derive(recording.signal, recording.leads)
-    if not derived:
-        return recording
-    note = f"derived from the other limb leads: {', '.join(derived)}"
-    return replace(recording, signal=signal, leads=leads, notes=(*recording.notes, note))
+    return finished(
+        header.path,
+        NAME,
+        signal[:, first:last],
+        record.fs,
+        leads,
+        notes,
+        acquired=_acquired(header.rest),
+        statements=tuple(said.pop("statements")),
+        **said,
+    )
 
 
 def _beside(path: Path) -> Path | None:

@@ -1,0 +1,38 @@
+"""A file that a reader is shown, to say whether it is one of its own."""
+
+from functools import cached_property
+from pathlib import Path
+
+HEAD = 2**16
+"""So many bytes of the beginning are enough to tell a format."""
+
+
+class Candidate:
+    """A path, and the beginning of what is there, read once for all readers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes; none where there is no such file, or it cannot be read."""
+        try:
+            if not self.path.is_file():
+                return b""
+            with self.path.open("rb") as file:
+                return file.read(HEAD)
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return b""
+
+    @cached_property
+    def text(self) -> str:
+        """The beginning as text: by its byte order mark, as UTF-8, else as Latin-1, in which every byte is a letter."""
+        for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8")):
+            if self.head.startswith(mark):
+                return self.head[len(mark) :].decode(encoding, "ignore")
+        try:
+            return self.head.decode("utf-8")
+        except UnicodeDecodeError as error:
+            # A letter that the end of the head has cut is no reason to take it for another encoding.
+            cut = error.start >= len(self.head) - 4
+            return self.head.decode("utf-8", "ignore") if cut else self.head.decode("latin-1")

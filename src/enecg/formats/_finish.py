@@ -1,0 +1,101 @@
+"""What every reader ends with: a Recording whose errors name the file, limb leads that follow from others, facts of
+the patient in the words of a Recording.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from enecg.errors import EnECGError, LeadError, ReadError
+from enecg.recording import Recording, Source, legible, standard_lead
+from enecg.signal.leads import derive, einthoven_residual
+
+DISAGREE = 0.05
+"""Einthoven residual above which limb leads do not agree; recordings in order have less than 0.01."""
+
+ENDLESS = 1e30
+"""mV that no file means; what is merely far too large is read, and told by the quality grade."""
+
+_SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female", "1": "male", "2": "female"}
+"""1 and 2 are those of ISO 5218, which SCP-ECG, ISHNE and MFER use."""
+
+_OLDEST = 130.0
+
+
+def finished(
+    path: Path,
+    format_: str,
+    signal: npt.NDArray[np.floating],
+    rate: float,
+    leads: Sequence[str],
+    notes: Sequence[str] = (),
+    **facts: Any,
+) -> Recording:
+    """A Recording from what a reader has found.
+
+    signal : [lead, sample] in mV, NaN where missing;  leads : in any spelling;  facts : further fields of Recording.
+    Missing limb leads that follow from others are added, and a disagreement with Einthoven's law is noted.
+    Raises ReadError or LeadError, naming the file.
+    """
+    named = [lead_of(path, name) for name in leads]
+    with np.errstate(invalid="ignore"):
+        endless = [name for name, row in zip(named, signal, strict=False) if (np.abs(row) > ENDLESS).any()]
+    if endless:
+        raise ReadError(f"{path}: lead {endless[0]}: amplitudes beyond measure; the file's scale must be wrong")
+    said = list(notes)
+    if len(named) == len(signal) and einthoven_residual(signal, named) > DISAGREE:
+        residual = einthoven_residual(signal, named)
+        said.append(f"the limb leads disagree with Einthoven's law (residual {residual:.2f}); nothing was changed")
+    try:
+        recording = Recording(
+            signal=signal.astype(np.float32),
+            rate=rate,
+            leads=tuple(named),
+            id=facts.pop("id", None) or legible(path.stem),
+            source=Source(path, format_),
+            notes=tuple(said),
+            **facts,
+        )
+    except EnECGError as error:
+        raise ReadError(f"{path}: {error}") from error
+    return with_derived(recording)
+
+
+def with_derived(recording: Recording) -> Recording:
+    """Limb leads that follow from those there, with a note."""
+    signal, leads, derived = derive(recording.signal, recording.leads)
+    if not derived:
+        return recording
+    note = f"derived from the other limb leads: {', '.join(derived)}"
+    return replace(recording, signal=signal, leads=leads, notes=(*recording.notes, note))
+
+
+def lead_of(path: Path, name: str) -> str:
+    """The standard spelling. Raises LeadError, naming the file."""
+    try:
+        return standard_lead(name)
+    except LeadError as error:
+        raise LeadError(f"{path}: {error}") from error
+
+
+def sex_of(text: str | None) -> str | None:
+    """`M`, `female`, `1` as "male" or "female"; None for anything else."""
+    return None if text is None else _SEX.get(text.strip().lower())
+
+
+def age_of(years: float | None) -> float | None:
+    """An age that someone lives; None for any other."""
+    return years if years is not None and 0 <= years < _OLDEST else None
+
+
+def age_at(birth: date | None, acquired: datetime | date | None) -> float | None:
+    """Whole years from birth to the recording; None where either is unknown or that is no age."""
+    if birth is None or acquired is None:
+        return None
+    before = (acquired.month, acquired.day) < (birth.month, birth.day)
+    return age_of(float(acquired.year - birth.year - before))
