@@ -43,7 +43,7 @@ DATA_SETS = {
 SCALED_AS_A_WHOLE = {"ecg-fm:tiny", "ecg-fm-mimic:tiny", "ecg-fm-physionet:tiny"}
 """Experts that scale a recording before cutting it into windows, as published: a window's scale is then not its own."""
 
-ZERO_PADDED = {"melp:tiny"}
+ZERO_PADDED = {"melp:tiny", "merl-resnet18:tiny", "merl-vit:tiny"}
 """Experts that lengthen a short recording by zeros, as published."""
 
 each = pytest.mark.parametrize("name", NAMES)

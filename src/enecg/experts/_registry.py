@@ -29,6 +29,8 @@ HOMES = {
     "ecgfounder-1lead": "published.ecgfounder",
     "measurements": "measurements",
     "melp": "published.melp",
+    "merl-resnet18": "published.merl",
+    "merl-vit": "published.merl",
     "rocket": "rocket",
     "rocket-small": "rocket",
     "st-mem": "published.st_mem",
