@@ -45,12 +45,13 @@ class Labels:
 
     file : their names, a line each, in `enecg/data/labels`, in the order of the network's outputs.
     source : where the names are from.
-    rarest : names whose probability for a recording is the largest of its windows'; of the others it is the mean.
+    sporadic : names of what one window may show and the others not: their probability for a recording is the largest of
+    its windows'; that of the others is the mean.
     """
 
     file: str
     source: str
-    rarest: frozenset[str] = frozenset()
+    sporadic: frozenset[str] = frozenset()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -173,8 +174,8 @@ class Published(Expert):
         mean = self.pool(probabilities, inputs)
         largest = np.zeros_like(mean)
         np.maximum.at(largest, inputs.owner, probabilities)
-        rare = np.array([name in self.labels.rarest for name in self.labels.names])
-        return np.where(rare, largest, mean)
+        sporadic = np.array([name in self.labels.sporadic for name in self.labels.names])
+        return np.where(sporadic, largest, mean)
 
     @cached_property
     def _network(self) -> Any:

@@ -4,11 +4,12 @@ Knows files, names and shapes of tensors; no networks and no recordings. Imports
 and cli.
 """
 
-from enecg.weights._layout import Layout, fit_state, layout_of, read_state
+from enecg.weights._layout import ANY, Layout, fit_state, layout_of, read_state
 from enecg.weights._origin import Origin
 from enecg.weights._shelf import Kept, find_kept, load_kept, pull_weights, weights_folder
 
 __all__ = [
+    "ANY",
     "Kept",
     "Layout",
     "Origin",
