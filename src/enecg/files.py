@@ -39,9 +39,12 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed writers left in a folder a day ago or more; what cannot be removed harms nobody."""
+def sweep(folder: Path, older: float = _LEFTOVER_SECONDS) -> None:
+    """Remove what killed writers left in a folder; what cannot be removed harms nobody.
+
+    older : seconds, by default a day; 0 where nobody else can be writing there.
+    """
     for part in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _LEFTOVER_SECONDS:
+            if time.time() - part.stat().st_mtime >= older:
                 part.unlink()

@@ -7,11 +7,13 @@ tensors and the harmless types below, and nothing in it is run.
 import argparse
 import pickle
 import pickletools
+import re
 import struct
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +61,17 @@ def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "", beside:
         if isinstance(found, Mapping) and key not in found and _all_tensors(found):
             break
         if not isinstance(found, Mapping) or key not in found:
-            held = ", ".join(map(str, list(found)[:_SHOWN])) if isinstance(found, Mapping) else type(found).__name__
+            held = _some(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
             raise WeightsError(f"{path}: nothing under {key!r}, where the weights should be (found {held})")
         found = found[key]
     if not isinstance(found, Mapping) or not found:
         raise WeightsError(f"{path}: holds a {type(found).__name__}, expected tensors by name")
-    if prefix and any(str(name).startswith(prefix) for name in found):
-        found = {name.removeprefix(prefix): part for name, part in found.items() if str(name).startswith(prefix)}
-    if not _all_tensors(found):
-        odd = next(name for name, part in found.items() if not _is_tensor(part))
-        raise WeightsError(f"{path}: {odd!r} is a {type(found[odd]).__name__}, expected tensors only")
     # What a network that was trained on several devices adds to every name.
-    if all(name.startswith("module.") for name in found):
-        found = {name.removeprefix("module."): part for name, part in found.items()}
+    found = _without("module.", found, everywhere=True)
+    found = _without("module.", _without(prefix, found), everywhere=True)
+    odd = [f"{name!r} is a {type(part).__name__}" for name, part in found.items() if not _all_tensors({name: part})]
+    if odd:
+        raise WeightsError(f"{path}: {_some(odd)}; expected tensors by name and nothing else")
     return dict(found)
 
 
@@ -87,14 +87,26 @@ def fit_state(state: Mapping[str, "torch.Tensor"], layout: Layout, unused: Seque
     named = dict(_respelled(state, layout))
     missing = [name for name in layout if name not in named and not _matches(name, unused)]
     unexpected = [name for name in named if name not in layout]
+    there = [(name, part, *layout[name]) for name, part in named.items() if name in layout]
     misshaped = [
-        f"{name} {list(part.shape)} for {[n if n != ANY else 'any' for n in layout[name][0]]}"
-        for name, part in named.items()
-        if name in layout and not _has_shape(part, layout[name][0])
+        f"{name} {list(part.shape)} for {[n if n != ANY else 'any' for n in shape]}"
+        for name, part, shape, _ in there
+        if not _has_shape(part, shape)
+    ]
+    # Half precision is as good; integers in the place of numbers are something else.
+    mistyped = [
+        f"{name} {str(part.dtype).removeprefix('torch.')} for {kind}"
+        for name, part, _, kind in there
+        if not _has_kind(part, getattr(torch, kind))
     ]
     faults = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshaped))
+        f"{len(names)} {what}: {_some(names)}"
+        for what, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshaped),
+            ("of another type", mistyped),
+        )
         if names
     ]
     if faults:
@@ -122,6 +134,13 @@ def _respelled(state: Mapping[str, "torch.Tensor"], layout: Layout) -> "Iterator
 
 def _has_shape(part: "torch.Tensor", shape: Sequence[int]) -> bool:
     return part.ndim == len(shape) and all(wanted in (n, ANY) for n, wanted in zip(part.shape, shape, strict=True))
+
+
+def _has_kind(part: "torch.Tensor", wanted: "torch.dtype") -> bool:
+    import torch
+
+    same = part.dtype.is_floating_point == wanted.is_floating_point and part.dtype.is_complex == wanted.is_complex
+    return same and part.layout == torch.strided and not part.is_quantized
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -152,24 +171,29 @@ def _read_safetensors(path: Path) -> Any:
 def _read_pickle(path: Path, beside: Sequence[str]) -> Any:
     import torch
 
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        with zipfile.ZipFile(path) as archive:
-            if not any(name.endswith("data.pkl") for name in archive.namelist()):
-                held = ", ".join(archive.namelist()[:_SHOWN])
-                raise WeightsError(f"{path}: an archive, not a file of weights; unpack it and give one of {held}")
     try:
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            with zipfile.ZipFile(path) as archive:
+                held = archive.namelist()
+            parts = {name.rpartition("/")[2] for name in held}
+            if "data.pkl" not in parts or "constants.pkl" in parts:
+                what = "a program of torch" if "constants.pkl" in parts else f"unpack it and give one of {_some(held)}"
+                raise WeightsError(f"{path}: an archive, not a file of weights; {what}")
         with torch.serialization.safe_globals([*_harmless(), *(_stand_ins(path, beside) if beside and zipped else ())]):
             # Mapped, because files of a training hold more than the weights, such as the optimiser's moments.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        refused = [line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
-        why = refused[0] if refused else "neither safetensors nor a pickle of torch, or cut short"
-        raise WeightsError(f"{path}: refused ({why}); take a safetensors file where the publisher has one") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"{path}: neither safetensors nor a pickle of torch, or cut short ({error}); get it again"
-        ) from error
+    except (OSError, WeightsError):
+        raise
+    except Exception as error:
+        # A damaged pickle can break the reader anywhere.
+        named = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if named:
+            raise WeightsError(
+                f"{path}: refused, since it names {named[1]}, which could run anything and is no part of weights; "
+                "take a safetensors file where the publisher has one, or unpack this one where you trust it"
+            ) from error
+        raise WeightsError(f"{path}: neither safetensors nor a pickle of torch, or cut short; get it again") from error
 
 
 def _harmless() -> list[Any]:
@@ -198,6 +222,19 @@ class _Empty:
     def __init__(self, *_: Any) -> None: ...
 
     def __setstate__(self, _: Any) -> None: ...
+
+
+def _without(prefix: str, found: Mapping[Any, Any], everywhere: bool = False) -> Mapping[Any, Any]:
+    """What is named with the prefix, named without it; all as it is if nothing, or not everything, has it."""
+    with_it = {name: part for name, part in found.items() if isinstance(name, str) and name.startswith(prefix)}
+    if not with_it or (everywhere and len(with_it) < len(found)):
+        return found
+    return {name.removeprefix(prefix): part for name, part in with_it.items()}
+
+
+def _some(names: Iterable[str]) -> str:
+    first = list(islice(names, _SHOWN + 1))
+    return ", ".join(first[:_SHOWN]) + (", ..." if len(first) > _SHOWN else "")
 
 
 def _is_tensor(value: Any) -> bool:
