@@ -190,6 +190,7 @@ class ECGCPC(Published):
     size = Size()
     tiny = Size(features=64, layers=2, l_max=200)
     unused: ClassVar[tuple[str, ...]] = ("head_ssl.*", "*.omega", "*.z")
+    # Name, checksum and what lies beside the weights: as others say who have read the file.
     origin = Origin(
         file="last_11597276.ckpt from the zip archive",
         page="https://figshare.com/articles/dataset/ECG-CPC_Checkpoint_zip/30192604",

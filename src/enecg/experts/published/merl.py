@@ -136,6 +136,7 @@ class _MERL(Published):
 
 
 def _origin(file: str, sha256: str = "") -> Origin:
+    # Names and checksum: as others say who have read the files.
     return Origin(
         file=file,
         page="https://drive.google.com/drive/folders/13wb4DppUciMn-Y_qC2JRWTbZdz3xX0w2",
