@@ -108,14 +108,17 @@ def test_the_published_size_has_the_names_and_shapes_of_the_reference(folder):
     assert sum(part.numel() for part in state.values()) == expected["n_values"]
 
 
-def test_a_checkpoint_of_the_training_is_as_good(folder, tmp_path, size, load_golden, network, cases):
+def test_a_checkpoint_of_the_training_is_as_good(folder, tmp_path, size, network, cases):
     state = load_file(folder / "weights.safetensors")
     saved = {"epoch": 3, "global_step": 9, "state_dict": state, "hyper_parameters": {"n_queries_contrast": 5}}
     torch.save(saved, tmp_path / "epoch=3.ckpt")
-    expert = type(get_expert("melp"))
-    other = load_golden(Encoder(size), tmp_path / "epoch=3.ckpt", expert.unused, ORIGIN.inside, ORIGIN.prefix)
+    unused, layout = type(get_expert("melp")).unused, layout_of(network.state_dict())
+    kept = fit_state(read_state(tmp_path / "epoch=3.ckpt", ORIGIN.inside, ORIGIN.prefix), layout, unused, "here")
+    with torch.device("meta"):
+        other = Encoder(size)
+    other.load_state_dict(kept, strict=False, assign=True)
     one = cases["input"][:1]
-    assert torch.equal(other(one), network(one))
+    assert torch.equal(other.eval()(one), network(one))
 
 
 def test_the_file_may_have_any_number_of_queries_but_no_other_shape(folder, tmp_path, size):

@@ -4,32 +4,27 @@ Wang et al., ICML 2025, arXiv 2506.21803; github.com/HKU-MedAI/MELP (MIT).
 ECG-FM's network with eight layers; learned queries look at its tokens. Its feature for linear probing is the queries'
 mean after their norm, without the projection that text is compared with. Easy to get wrong: ten seconds are scaled to
 0..1 over all leads together, after they are cut and padded with zeros, and aVF comes before aVL.
-Its weights are a model of transformers, with the encoder below `ecg_encoder.`. How many queries contrast beats with
-text differs between the published defaults (10 to 14), and the published file was not opened: any number is taken.
+By the code beside them, the weights are a model of transformers, with the encoder below `ecg_encoder.`. How many
+queries are contrasted with text differs between the published defaults (10 to 14), and the file was not opened: any
+number is taken.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from enecg.experts._card import Card
-from enecg.experts._contract import Array, Inputs
+from enecg.experts._contract import Inputs
 from enecg.experts._published import Published
 from enecg.experts._registry import register_expert
-from enecg.experts._windows import windows_of
 from enecg.experts.published import _wav2vec
+from enecg.experts.published._mimic import LEADS, RATE, SECONDS, unit_windows
 from enecg.experts.published._wav2vec import PretrainedWav2Vec
-from enecg.recording import STANDARD_LEADS, Recording
+from enecg.recording import Recording
 from enecg.weights import ANY, Layout, Origin
-
-RATE, SECONDS = 500.0, 10.0
-
-LEADS = (*STANDARD_LEADS[:4], "aVF", "aVL", *STANDARD_LEADS[6:])
-"""The order of MIMIC-IV-ECG."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +90,6 @@ class Encoder(nn.Module):
         return found
 
 
-def scaled(windows: Array) -> Array:
-    """Each window to 0..1, all leads together: float32 [window, lead, sample]."""
-    low, high = (side(windows, axis=(-2, -1), keepdims=True).astype(np.float64) for side in (np.min, np.max))
-    return np.asarray((windows - low) / (high - low + 1e-8), dtype=np.float32)
-
-
 @register_expert
 class MELP(Published):
     """The encoder alone, without text."""
@@ -152,5 +141,4 @@ class MELP(Published):
 
     def prepare(self, recordings: Sequence[Recording]) -> Inputs:
         """Ten seconds at 500 Hz, each window scaled to 0..1; short recordings end in zeros."""
-        inputs = windows_of(recordings, self.card.leads, RATE, SECONDS, pad="zero")
-        return Inputs(scaled(inputs.windows), inputs.owner, inputs.n_recordings)
+        return unit_windows(recordings)
