@@ -40,7 +40,14 @@ DATA_SETS = {
 }
 """What published weights have seen, where no cohort of this package is named so."""
 
-SCALED_AS_A_WHOLE = {"ecg-fm:tiny", "ecg-fm-mimic:tiny", "ecg-fm-physionet:tiny"}
+SCALED_AS_A_WHOLE = {
+    "ecg-fm:tiny",
+    "ecg-fm-mimic:tiny",
+    "ecg-fm-physionet:tiny",
+    "hubert-ecg-base:tiny",
+    "hubert-ecg-large:tiny",
+    "hubert-ecg-small:tiny",
+}
 """Experts that scale a recording before cutting it into windows, as published: a window's scale is then not its own."""
 
 ZERO_PADDED = {"melp:tiny", "merl-resnet18:tiny", "merl-vit:tiny"}
