@@ -18,6 +18,15 @@ from enecg.store import Embedded
 settings.register_profile("enecg", deadline=None, derandomize=True)
 settings.load_profile("enecg")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_weights(tmp_path_factory):
+    """Whatever this machine's user has pulled, tests see none of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENECG_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
+        yield
+
+
 SMALL_TASKS = ("rr_interval", "age", "sex", "potassium", "superclass")
 
 
@@ -50,6 +59,13 @@ def unfitted(small_settings, small_store) -> EnECG:
 def small_embedded(unfitted, small_cohort) -> Embedded:
     """The small cohort's embeddings, so that a fit takes a moment."""
     return unfitted.embed(small_cohort)
+
+
+@pytest.fixture(scope="session")
+def half_random(unfitted, small_cohort) -> EnECG:
+    """Of measurements and of a network with random weights."""
+    some = unfitted.clone().set_params(experts=("ecgfounder:tiny", "measurements"), tasks=("rr_interval", "sex"))
+    return some.fit(small_cohort[:48])
 
 
 @pytest.fixture(scope="session")

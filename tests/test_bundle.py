@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 
 from enecg import EnECG, Recording, get_expert
 from enecg.bundle import BackendWarning, read_card
-from enecg.errors import BundleError, EnECGError
+from enecg.errors import BundleError, EnECGError, ExpertError
+from enecg.experts._registry import _experts
+from enecg.weights import pull_weights
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +323,102 @@ def test_an_expert_that_no_later_process_could_find_is_refused_when_saving(fitte
     with pytest.raises(BundleError, match=r"expert mine is not registered.*register it"):
         one.save(tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+class Founder(type(get_expert("ecgfounder"))):
+    """A published expert small enough to be pulled in a test, with terms of use, on either of two backends."""
+
+    size = type(get_expert("ecgfounder")).tiny
+    card = replace(get_expert("ecgfounder").card, name="founder", dim=size.dim)
+    origin = replace(type(get_expert("ecgfounder")).origin, terms="for research only (test licence)")
+    runs = ("torch fp32", "another")
+
+    def __init__(self, weights="pulled", backend="torch fp32", accept_licence=False):
+        super().__init__(weights, accept_licence=accept_licence)
+        if backend not in self.runs:
+            raise ExpertError(f"founder: backend {backend!r}; expected one of {self.runs}")
+        self.backend = backend
+
+
+@pytest.fixture
+def pulled(monkeypatch, tmp_path) -> Path:
+    """The folder of the weights of `founder`, which is registered."""
+    import torch
+
+    monkeypatch.setitem(_experts, "founder", Founder)
+    monkeypatch.setenv("ENECG_WEIGHTS", str(tmp_path / "weights"))
+    torch.manual_seed(1)
+    torch.save(Founder.network(Founder.size).state_dict(), tmp_path / "founder.pth")
+    unused = Founder.unused
+    pull_weights(
+        "founder", Founder.origin, Founder.layout(), unused, file=tmp_path / "founder.pth", accept_licence=True
+    )
+    return tmp_path / "weights" / "founder"
+
+
+@pytest.fixture
+def with_founder(pulled, unfitted, small_cohort, tmp_path) -> EnECG:
+    """Fitted on the backend that is not the default, and saved as `founded`."""
+    experts = (get_expert("founder", backend="another"), "measurements")
+    model = unfitted.clone().set_params(experts=experts, tasks=("rr_interval", "sex")).fit(small_cohort[:48])
+    model.save(tmp_path / "founded")
+    return model
+
+
+def test_a_published_expert_comes_back_on_the_backend_that_it_was_fitted_on(with_founder, some, tmp_path, monkeypatch):
+    loaded = EnECG.load(tmp_path / "founded")
+    assert [expert.backend for expert in loaded.fitted_experts()] == ["another", "numpy"]
+    assert loaded.predict(some).records() == with_founder.predict(some).records()
+    assert loaded.clone().fitted_experts()[0].backend == "another"
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again" / "bundle.json").read_bytes() == (tmp_path / "founded" / "bundle.json").read_bytes()
+    monkeypatch.setattr(Founder, "runs", ("torch fp32",))
+    with pytest.warns(BackendWarning, match="founder was fitted on backend another and runs on torch fp32"):
+        elsewhere = EnECG.load(tmp_path / "founded")
+    assert elsewhere.predict(some).records() == with_founder.predict(some).records()
+
+
+def test_terms_of_use_are_in_the_bundle_and_beside_every_answer(with_founder, some, tmp_path):
+    terms = "for research only (test licence)"
+    assert read_card(tmp_path / "founded")["experts"]["founder"]["caveats"] == [terms]
+    assert read_card(tmp_path / "founded")["experts"]["measurements"]["caveats"] == []
+    assert with_founder.predict(some[:1])[0].notes == (f"founder: {terms}",)
+
+
+def test_a_bundle_whose_experts_weights_are_not_here_says_how_to_get_them(with_founder, pulled, tmp_path):
+    pulled.rename(pulled.with_name("elsewhere"))
+    missing = (
+        r"founded: an expert of this bundle cannot run here: founder: its weights are not here; `enecg experts pull"
+    )
+    with pytest.raises(BundleError, match=missing):
+        EnECG.load(tmp_path / "founded")
+
+
+def test_a_bundle_fitted_with_other_weights_is_refused(with_founder, tmp_path):
+    import torch
+
+    torch.save(Founder.network(Founder.size).state_dict(), tmp_path / "founder.pth")
+    options = {"file": tmp_path / "founder.pth", "accept_licence": True, "again": True}
+    pull_weights("founder", Founder.origin, Founder.layout(), Founder.unused, **options)
+    with pytest.raises(BundleError, match=r"expert founder is not the one .*weights_sha256 differ"):
+        EnECG.load(tmp_path / "founded")
+
+
+def test_random_weights_are_kept_by_name_and_said_in_the_bundle(half_random, some, tmp_path):
+    half_random.save(tmp_path / "b")
+    assert read_card(tmp_path / "b")["experts"]["ecgfounder:tiny"]["caveats"] == ["random weights: it knows nothing"]
+    loaded = EnECG.load(tmp_path / "b")
+    assert loaded.expert_names() == ["ecgfounder:tiny", "measurements"]
+    assert loaded.predict(some).records() == half_random.predict(some).records()
+
+
+def test_a_bundle_from_before_caveats_were_kept_still_predicts(bundle, fitted, some):
+    def drop(card: dict) -> None:
+        for identity in card["experts"].values():
+            del identity["caveats"]
+
+    rewrite(bundle, drop)
+    assert EnECG.load(bundle).predict(some).records() == fitted.predict(some).records()
 
 
 # -- where it is written -------------------------------------------------------------------------------------------

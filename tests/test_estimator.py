@@ -11,7 +11,7 @@ import sklearn.base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enecg import EnECG, Recording, Store, Task, get_expert, load_cohort, simulate
+from enecg import EnECG, Recording, Store, Task, evaluate, get_expert, load_cohort, simulate
 from enecg.errors import (
     EnECGError,
     ExpertError,
@@ -21,9 +21,11 @@ from enecg.errors import (
     RecordingError,
     TaskError,
     UnitError,
+    WeightsError,
 )
 from enecg.inputs import SubjectWarning
-from enecg.recording import STANDARD_LEADS
+from enecg.recording import STANDARD_LEADS, LazyRecording
+from enecg.report import as_text
 
 LEADS = STANDARD_LEADS
 
@@ -390,7 +392,7 @@ def test_fewer_leads_are_answered_by_the_experts_that_take_them_and_the_others_s
     assert not whole.notes
     assert all(answer.calibrated for answer in whole.answers.values())
     assert one_lead.experts == ("measurements",)
-    assert one_lead.notes[0].startswith("rocket-small needs lead I, III")
+    assert one_lead.notes[0].startswith("left out: rocket-small needs lead I, III")
     for answer in one_lead.answers.values():
         assert not answer.calibrated
         assert answer.weights == {"measurements": 1.0}
@@ -398,6 +400,60 @@ def test_fewer_leads_are_answered_by_the_experts_that_take_them_and_the_others_s
     assert not no_lead.answers
     assert "rocket-small needs" in no_lead.refused
     assert "measurements needs" in no_lead.refused
+
+
+def test_eight_leads_that_determine_all_twelve_are_answered_alike(fitted, some):
+    """The six limb leads of a simulated heart obey Einthoven to the last bit but one."""
+    signal = some[0].signal[[0, 1, *range(6, 12)]]
+    leads = ("I", "II", *LEADS[6:])
+    [whole] = fitted.predict(some[:1])
+    [eight] = fitted.predict(signal, rate=some[0].rate, leads=leads, unit="mV")
+    assert eight.experts == whole.experts
+    assert not eight.notes
+    for name, answer in whole.answers.items():
+        if answer.task.kind == "regression":
+            assert eight.answers[name].value == pytest.approx(answer.value, rel=1e-2)
+        for label, chance in answer.probabilities.items():
+            assert eight.answers[name].probabilities[label] == pytest.approx(chance, abs=0.02)
+
+
+def test_what_has_to_be_known_of_an_expert_stands_beside_each_answer_that_it_had_a_part_in(half_random, some):
+    whole, one_lead = half_random.predict([some[0], some[6]])
+    assert whole.notes == ("ecgfounder:tiny: random weights: it knows nothing",)
+    [left_out] = one_lead.notes
+    assert left_out.startswith("left out: ecgfounder:tiny needs lead I, III, ")
+    assert half_random.predict([some[0]], top_k=2)[0].notes == whole.notes
+    assert "random weights" in half_random.predict(some[:1]).table()["notes"][0]
+    assert as_text(whole).count("random weights") == 1
+
+
+def test_weights_that_are_missing_are_told_before_a_recording_is_read(unfitted, fitted, small_cohort, tmp_path):
+    """By fit, embed and predict, whether all experts run or only those that the gate chooses."""
+
+    class Unread(LazyRecording):
+        id, subject = "a", "c:a"
+
+        @property
+        def key(self):
+            raise AssertionError("looked at")
+
+        def read(self):
+            raise AssertionError("read")
+
+    names = ("measurements", "ecgfounder")
+    missing = r"ecgfounder: its weights are not here; `enecg experts pull ecgfounder` gets them \(from https://.*\)"
+    one = unfitted.clone().set_params(experts=names)
+    later = copy.copy(fitted).set_params(experts=names)
+    asked = [
+        lambda: one.embed([Unread()]),
+        lambda: one.fit([Unread()], {task.name: [None] for task in one.task_list()}),
+        lambda: evaluate(one, small_cohort),
+        lambda: later.predict([Unread()]),
+        lambda: later.predict([Unread()], top_k=1),
+    ]
+    for ask in asked:
+        with pytest.raises(WeightsError, match=missing):
+            ask()
 
 
 def test_a_recording_of_poor_quality_is_not_answered_unless_that_is_asked_for(fitted):

@@ -172,7 +172,7 @@ def test_a_refused_row_keeps_its_reason_and_an_abstained_one_too(found):
     assert rows[6]["refused"] is None
     assert "signal quality" in rows[6]["age_abstained"]
     assert rows[4]["age_calibrated"] is False
-    assert rows[4]["notes"].startswith("rocket-small needs")
+    assert rows[4]["notes"].startswith("left out: rocket-small needs")
 
 
 @pytest.mark.parametrize("ending", [*ENDINGS, ".CSV", ".Json"])

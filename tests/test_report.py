@@ -88,7 +88,7 @@ def test_a_recordings_table_says_all_that_its_reader_must_know():
             id="one",
             quality=0.873,
             experts=("rocket", "measurements"),
-            notes=("dlinear needs lead V1",),
+            notes=("left out: dlinear needs lead V1", "st-mem: for non-commercial use"),
             answers=answers,
         )
     )
@@ -96,7 +96,8 @@ def test_a_recordings_table_says_all_that_its_reader_must_know():
     assert title == "one"
     assert lines[0] == "  quality 0.87; experts: rocket, measurements"
     assert lines[1] == "  left out: dlinear needs lead V1"
-    assert "within 90%" in lines[2]
+    assert lines[2] == "  st-mem: for non-commercial use"
+    assert "within 90%" in lines[3]
     assert "61 years [simulated]" in text
     assert "female 70% (male 30%) [uncalibrated]" in text
     assert "measurements 75%," in text

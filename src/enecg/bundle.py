@@ -18,8 +18,8 @@ import numpy as np
 
 from enecg._version import __version__
 from enecg.ensemble import Ensemble
-from enecg.errors import BundleError
-from enecg.experts import Expert, expert_names, get_expert
+from enecg.errors import BundleError, ExpertError, MissingPackageError, WeightsError
+from enecg.experts import Expert, get_expert, is_registered
 from enecg.files import sweep, write_whole
 from enecg.store import Embedded
 
@@ -48,7 +48,7 @@ def save_bundle(estimator: "EnECG", folder: Path, *, halves: bool = False) -> No
     """
     from safetensors.numpy import save
 
-    unknown = [name for name in estimator.expert_names() if name not in expert_names()]
+    unknown = [name for name in estimator.expert_names() if not is_registered(name)]
     if unknown:
         raise BundleError(
             f"{folder}: expert {unknown[0]} is not registered, and bundles know their experts by name; register it"
@@ -101,6 +101,8 @@ def load_bundle(kind: "type[E]", folder: Path) -> "E":
         return _READERS[card["format"]](kind, folder, card, data)
     except BundleError:
         raise
+    except (WeightsError, MissingPackageError) as error:
+        raise BundleError(f"{folder}: an expert of this bundle cannot run here: {error}") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BundleError(
             f"{folder}: cannot be used ({type(error).__name__}: {error}). It was written by enecg "
@@ -136,12 +138,17 @@ def _read_1(kind: "type[E]", folder: Path, card: Mapping[str, Any], data: bytes)
         ensemble = Ensemble.from_state(card["ensemble"], load(data))
     except SafetensorError as error:
         raise ValueError(f"tensors: {error}") from error
-    experts = [get_expert(name) for name in card["experts"]]
+    experts = [_expert(name, then["backend"]) for name, then in card["experts"].items()]
     for expert in experts:
         _check_expert(folder, expert.card.name, card["experts"][expert.card.name], _identity(expert))
     # By name: a bundle from elsewhere must not set a store, settings or anything else.
     params = {name: card["params"][name] for name in PARAMS} | {"gate_leads": tuple(card["params"]["gate_leads"])}
-    estimator = kind(experts=tuple(card["experts"]), tasks=tuple(ensemble.tasks), **params)
+    # A name stands for the default backend; the expert itself for the one that it was fitted on.
+    given = [
+        name if get_expert(name).backend == own.backend else own
+        for name, own in zip(card["experts"], experts, strict=True)
+    ]
+    estimator = kind(experts=tuple(given), tasks=tuple(ensemble.tasks), **params)
     estimator.check_params()
     estimator.ensemble_ = ensemble
     estimator.simulated_tasks_ = frozenset(card["simulated_tasks"])
@@ -169,12 +176,23 @@ def _try_out(ensemble: Ensemble, experts: list[Expert]) -> None:
             raise ValueError(f"calibrations of {name} for {sorted(found)} experts")
 
 
+def _expert(name: str, backend: str) -> Expert:
+    """The expert on the backend that it was fitted on; on its default one where it has no other that runs here."""
+    try:
+        return get_expert(name, backend=backend)
+    except WeightsError:
+        raise
+    except (ExpertError, MissingPackageError):
+        return get_expert(name)
+
+
 def _identity(expert: Expert) -> dict[str, Any]:
     return {
         "fingerprint": expert.fingerprint,
         "weights_sha256": expert.weights_digest,
         "prepare_version": expert.card.prepare_version,
         "backend": expert.backend,
+        "caveats": list(expert.card.caveats),
     }
 
 

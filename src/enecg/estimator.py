@@ -38,7 +38,7 @@ from enecg.inputs import (
 from enecg.predictions import Prediction, Predictions, task_prediction
 from enecg.progress import progress_bar
 from enecg.recording import standard_lead
-from enecg.store import Embedded, Refusal, Store, embed
+from enecg.store import Embedded, Refusal, Store, check_weights, embed
 from enecg.tasks import FIVE_TASKS, Task, get_task
 
 DEFAULT_EXPERTS = ("rocket", "measurements")
@@ -229,8 +229,9 @@ class EnECG:
         refusals: dict[int, list[Refusal]] = {}
         for refusal in embedded.refusals:
             refusals.setdefault(refusal.row, []).append(refusal)
+        caveats = self.caveats()
         return Predictions(
-            self._prediction(item, embedded, answers, row, abstain, refusals.get(row, []))
+            self._prediction(item, embedded, answers, row, abstain, refusals.get(row, []), caveats)
             for row, item in enumerate(items)
         )
 
@@ -284,6 +285,11 @@ class EnECG:
         """Names of the experts."""
         return [expert if isinstance(expert, str) else expert.card.name for expert in several(self.experts)]
 
+    def caveats(self) -> dict[str, str]:
+        """By expert, what whoever reads its answers must know: that its weights are random, their terms of use."""
+        cards = [expert.card for expert in self.fitted_experts()]
+        return {card.name: "; ".join(card.caveats) for card in cards if card.caveats}
+
     def context(self) -> list[Expert]:
         """What is read of a recording besides its embeddings."""
         return [self.gate_input(), QualityGrade()]
@@ -313,13 +319,14 @@ class EnECG:
 
     def _embed_chosen(self, items: Sequence[Item], tasks: Sequence[str], k: int) -> Embedded:
         """Embeddings of the k experts that the gate prefers for each recording, among those that can take it."""
+        experts, names = self.fitted_experts(), self.ensemble_.experts
+        check_weights(experts)
         embedded = self.embed(items, experts=self.context())
-        names = self.ensemble_.experts
         able = np.ones((len(items), len(names)), dtype=bool)
         while True:
             chosen = self.ensemble_.choose(embedded, tasks, k, able)
             only = {name: chosen[:, column] for column, name in enumerate(names)}
-            embedded = self.embed(items, experts=self.fitted_experts(), only=only, given=embedded)
+            embedded = self.embed(items, experts=experts, only=only, given=embedded)
             refused = chosen & ~self.ensemble_.present(embedded)
             if not refused.any():
                 return embedded
@@ -358,26 +365,24 @@ class EnECG:
         row: int,
         abstain: bool,
         reasons: Sequence[Refusal],
+        caveats: Mapping[str, str],
     ) -> Prediction:
         path = path_of(item)
         experts = self.ensemble_.experts
         ran = tuple(name for name in experts if embedded.present[name][row])
-        notes = tuple(refusal.reason for refusal in reasons if refusal.expert in experts)
+        notes = [f"left out: {refusal.reason}" for refusal in reasons if refusal.expert in experts]
+        notes += [f"{name}: {caveats[name]}" for name in ran if name in caveats]
         if not ran:
             refused = "; ".join(dict.fromkeys(refusal.reason for refusal in reasons))
             return Prediction(id=embedded.ids[row], path=path, refused=refused)
         numbers = embedded.embeddings[QualityGrade.card.name][row]
         quality = float(numbers[0]) if embedded.present[QualityGrade.card.name][row] else None
-        abstained = None
-        if abstain and quality is not None and quality < self.min_quality:
-            abstained = f"signal quality {quality:.2f} is below {self.min_quality:g}"
-            faults = QualityGrade.describe(numbers)
-            abstained += f": {faults}" if faults else ""
+        abstained = QualityGrade.complaint(numbers, self.min_quality) if abstain else None
         return Prediction(
             id=embedded.ids[row],
             path=path,
             quality=quality,
-            notes=notes,
+            notes=tuple(notes),
             experts=ran,
             answers={
                 name: task_prediction(own, row, experts, simulated=name in self.simulated_tasks_, abstained=abstained)

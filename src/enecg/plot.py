@@ -283,7 +283,7 @@ def _about(prediction: Prediction) -> list[str]:
     said = [f"ranges, and what is not ruled out: {covers} coverage; small print: weights of the experts"]
     said += [] if prediction.quality is None else [f"signal quality {prediction.quality:.2f} of 1"]
     said += [f"[{mark}] {report.REMARKS[mark]}" for mark in marks]
-    return said + [f"left out: {note}" for note in prediction.notes]
+    return said + list(prediction.notes)
 
 
 def _block(parts: list[tuple[str, float, bool, str]], room: float | None = None) -> _Block:

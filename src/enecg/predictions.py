@@ -73,7 +73,11 @@ class TaskPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """All answers for one recording; `refused` says why there are none."""
+    """All answers for one recording; `refused` says why there are none.
+
+    quality : grade from 0 to 1;  experts : that ran;  notes : why an expert was left out, and what has to be known of
+    one that ran (random weights, terms of use).
+    """
 
     id: str
     path: Path | None = None

@@ -93,7 +93,7 @@ def as_text(prediction: Prediction, width: int = 110) -> str:
         return "\n".join([title, *_indented(f"refused: {prediction.refused}", width)])
     quality = "" if prediction.quality is None else f"quality {prediction.quality:.2f}; "
     lines = [title, *_indented(f"{quality}experts: {', '.join(prediction.experts)}", width)]
-    lines += [line for note in prediction.notes for line in _indented(f"left out: {note}", width)]
+    lines += [line for note in prediction.notes for line in _indented(note, width)]
     reason = abstention(prediction)
     if reason is not None:
         return "\n".join([*lines, *_indented(f"no answers: {reason}", width)])

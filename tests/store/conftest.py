@@ -16,7 +16,7 @@ from enecg.errors import ReadError
 from enecg.experts import Card, Expert, Inputs
 from enecg.recording import LazyRecording
 
-LEADS = ("I", "II")
+LEADS = ("I", "V1")
 
 
 class Moments(Expert):

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from enecg import Recording, Store
 from enecg.errors import ExpertError, MissingPackageError, RecordingError, WeightsError
 from enecg.experts import get_expert
-from enecg.store import DamagedShardWarning, Embedded, FaultWarning, Refusal, embed
+from enecg.experts._context import GateInput, QualityGrade
+from enecg.experts.measurements import FEATURES
+from enecg.simulation import simulate_one
+from enecg.store import DamagedShardWarning, Embedded, FaultWarning, embed
 
 
 def same(one: Embedded, other: Embedded) -> bool:
@@ -47,7 +50,7 @@ def test_a_file_whose_key_stays_is_answered_without_its_content(tmp_path, moment
     import wfdb
 
     signal = np.random.default_rng(0).normal(size=(100, 2))
-    wfdb.wrsamp("a", fs=100, units=["mV"] * 2, sig_name=["I", "II"], p_signal=signal, write_dir=str(tmp_path))
+    wfdb.wrsamp("a", fs=100, units=["mV"] * 2, sig_name=["I", "V1"], p_signal=signal, write_dir=str(tmp_path))
     samples = tmp_path / "a.dat"
     fresh = embed([tmp_path / "a.hea"], [moments()], Store(tmp_path / "store"))
     times = samples.stat()
@@ -220,7 +223,7 @@ def test_one_recording_or_path_alone_is_a_list_of_one(files, recordings, moments
 
 
 def test_a_recording_without_a_name_is_called_by_its_row(recordings, moments):
-    unnamed = Recording(signal=recordings(1)[0].signal, rate=100.0, leads=("I", "II"))
+    unnamed = Recording(signal=recordings(1)[0].signal, rate=100.0, leads=("I", "V1"))
     assert embed([recordings(1)[0], unnamed], [moments()]).ids == ["r0", "#1"]
 
 
@@ -307,7 +310,7 @@ def test_one_bad_recording_never_costs_the_others(tmp_path, files, recordings, m
             (5, None),
         ]
         for refusal, word in zip(
-            whole.refusals, ("r0.npy", "r1.npy", "nowhere.hea", "lead II", str(tmp_path)), strict=True
+            whole.refusals, ("r0.npy", "r1.npy", "nowhere.hea", "lead V1", str(tmp_path)), strict=True
         ):
             assert word in refusal.reason
         assert np.isnan(whole.embeddings["moments"][[0, 1, 3, 4, 5]]).all()
@@ -475,7 +478,9 @@ def test_taking_by_a_mask_keeps_the_order(recordings, moments):
 
 def test_a_refusal_says_who_and_why(recordings, moments):
     whole = embed([lead_one(recordings(1)[0])], [moments()])
-    assert whole.refusals == [Refusal(0, "r0", "moments", "moments needs lead II (found I)")]
+    [refusal] = whole.refusals
+    assert (refusal.row, refusal.id, refusal.expert) == (0, "r0", "moments")
+    assert refusal.reason.startswith("moments needs lead V1 (found I); with these leads: measurements")
 
 
 def test_progress_goes_to_standard_error_and_changes_nothing(recordings, moments, capfd):
@@ -486,3 +491,27 @@ def test_progress_goes_to_standard_error_and_changes_nothing(recordings, moments
     assert not out
     assert "embedding" in err
     assert "100%" in err
+
+
+def test_limb_leads_that_follow_from_others_are_there_for_every_expert(tmp_path):
+    whole = simulate_one(2, seed=8).recording
+    eight = Recording.from_array(
+        whole.signal[[0, 1, *range(6, 12)]], rate=500, leads=("I", "II", *whole.leads[6:]), unit="mV"
+    )
+    pair = whole.select(("II", "aVR"))
+    experts = [*map(get_expert, ("rocket-small", "measurements", "dlinear", "timesnet")), GateInput(), QualityGrade()]
+    found = embed([whole, eight, pair], experts, Store(tmp_path))
+    for name, rows in found.embeddings.items():
+        np.testing.assert_allclose(rows[1], rows[0], rtol=2e-3, atol=2e-3, err_msg=name)
+    assert [refusal.expert for refusal in found.refusals] == ["rocket-small", "dlinear"]
+    lead_one = FEATURES.index("has I")
+    assert found.embeddings["measurements"][2, lead_one : lead_one + 12].tolist() == [1.0] * 6 + [0.0] * 6
+
+
+def test_weights_that_are_missing_are_told_before_anything_is_read(tmp_path, files, moments, monkeypatch):
+    monkeypatch.setenv("ENECG_WEIGHTS", str(tmp_path / "nowhere"))
+    found, expert = files(3), moments()
+    with pytest.raises(WeightsError, match="ecgfounder: its weights are not here; `enecg experts pull ecgfounder`"):
+        embed(found, [expert, get_expert("ecgfounder")], Store(tmp_path))
+    assert [file.n_reads for file in found] == [0] * 3
+    assert expert.n_prepared == 0

@@ -19,7 +19,8 @@ def command(store: str, choice: DataChoice, experts: str | None, as_json: bool) 
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
 
     opened = choice.open(targets=False)
-    embedded = EnECG(names(experts) or DEFAULT_EXPERTS, store=store, progress=True).embed(opened)
+    model = EnECG(names(experts) or DEFAULT_EXPERTS, store=store, progress=True)
+    embedded, caveats = model.embed(opened), model.caveats()
     for refusal in embedded.refusals:
         click.echo(f"refused {refusal.id} ({refusal.expert or 'all experts'}): {refusal.reason}", err=True)
     rows = [
@@ -28,6 +29,7 @@ def command(store: str, choice: DataChoice, experts: str | None, as_json: bool) 
             "recordings": int(there.sum()),
             "of": len(there),
             "seconds": round(embedded.seconds[name], 3),
+            "caveats": caveats.get(name, ""),
         }
         for name, there in embedded.present.items()
     ]
@@ -35,7 +37,8 @@ def command(store: str, choice: DataChoice, experts: str | None, as_json: bool) 
         show_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['expert']:24} {row['recordings']} of {row['of']} recordings, {row['seconds']} s")
+            said = f"; {row['caveats']}" if row["caveats"] else ""
+            click.echo(f"{row['expert']:24} {row['recordings']} of {row['of']} recordings, {row['seconds']} s{said}")
     if not any(row["recordings"] for row in rows):
         return 3
     return 1 if embedded.refusals else 0

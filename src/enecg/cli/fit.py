@@ -50,9 +50,11 @@ def command(
         click.echo(f"refused {refusal.id} ({refusal.expert or 'all experts'}): {refusal.reason}", err=True)
     code = 1 if any(refusal.expert is None for refusal in model.refusals_) else 0
     if as_json:
-        show_json({"bundle": bundle} | model.training_)
+        show_json({"bundle": bundle} | model.training_ | {"caveats": model.caveats()})
         return code
     for name, learned in model.training_["tasks"].items():
         click.echo(f"{name:18} {learned['n_recordings']} recordings of {learned['n_subjects']} subjects")
+    for name, said in model.caveats().items():
+        click.echo(f"{name}: {said}")
     click.echo(f"bundle: {bundle}")
     return code

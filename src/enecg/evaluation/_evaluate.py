@@ -238,6 +238,7 @@ def _evaluation(
             "rounds": len(rounds),
             "folds": len(rounds[0]),
             "experts": list(model.expert_names()),
+            "caveats": model.caveats(),
             "best experts": best,
             **about,
         },

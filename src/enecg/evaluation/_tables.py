@@ -55,6 +55,9 @@ def markdown(record: Mapping[str, Any]) -> str:
     costs = [row for row in rows if not row["task"]]
     if costs:
         parts.append(_table("cost", costs, lambda row: row["metric"]))
+    caveats = record["about"].get("caveats")  # Results of earlier versions have none.
+    if caveats:
+        parts.append("What has to be known: " + "; ".join(f"{name}: {said}" for name, said in caveats.items()) + ".")
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,7 +6,15 @@ Imports recording and signal; imported by cohorts, store, ensemble and what come
 from enecg.experts._card import Card
 from enecg.experts._contract import Expert, Inputs
 from enecg.experts._published import Labels, Published
-from enecg.experts._registry import expert_names, get_expert, published_names, register_expert
+from enecg.experts._registry import (
+    expert_names,
+    get_expert,
+    is_registered,
+    names_with_answers,
+    published_names,
+    register_expert,
+)
+from enecg.experts._windows import windows_of
 
 __all__ = [
     "Card",
@@ -16,6 +24,9 @@ __all__ = [
     "Published",
     "expert_names",
     "get_expert",
+    "is_registered",
+    "names_with_answers",
     "published_names",
     "register_expert",
+    "windows_of",
 ]

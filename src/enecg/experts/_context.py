@@ -102,6 +102,14 @@ class QualityGrade(Expert):
         """As they are."""
         return windows
 
+    @classmethod
+    def complaint(cls, numbers: Array, least: float) -> str | None:
+        """Why a recording with this embedding is not to be answered; None if its grade is `least` or unknown (NaN)."""
+        if not numbers[0] < least:
+            return None
+        faults = cls.describe(numbers)
+        return f"signal quality {numbers[0]:.2f} is below {least:g}" + (f": {faults}" if faults else "")
+
     @staticmethod
     def describe(numbers: Array) -> str:
         """The faults of an embedding in words, the strongest first."""

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from enecg.errors import ExpertError, WeightsError
 from enecg.experts._adapter import Adapted, adapted_card, merge_adapter, read_note
 from enecg.experts._contract import Array, Expert, Inputs
 from enecg.experts._torch import denormals_flushed
-from enecg.weights import Layout, Origin, find_kept, layout_of, load_kept
+from enecg.weights import Kept, Layout, Origin, find_kept, fit_state, layout_of, load_kept, pull_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,6 +101,8 @@ class Published(Expert):
             self.card = replace(
                 card, name=f"{card.name}:{weights}", dim=size.dim, caveats=(RANDOM_CAVEAT,), seen=(), weights_sha256=""
             )
+        elif self.origin.terms:
+            self.card = replace(card, caveats=(*card.caveats, self.origin.terms))
         self._base = self.card.name
         self._adapted: Adapted | None = None
         if adapter:
@@ -119,6 +122,26 @@ class Published(Expert):
 
         with torch.device("meta"):
             return layout_of(cls.network(cls.size).state_dict())
+
+    @classmethod
+    def pull(
+        cls, file: Path | None = None, accept_licence: bool = False, again: bool = False, progress: bool = False
+    ) -> Kept:
+        """Get its weights from where they were published, or from a `file` at hand, as `enecg experts pull` does.
+
+        accept_licence : the terms of weights that ask for it;  again : in the place of those that are here.
+        Raises WeightsError where they cannot be had or are not this network's; what was here before is here then.
+        """
+        return pull_weights(
+            cls.card.name,
+            cls.origin,
+            cls.layout(),
+            cls.unused,
+            file=file,
+            accept_licence=accept_licence,
+            again=again,
+            progress=progress,
+        )
 
     @property
     def weights_digest(self) -> str:
@@ -194,7 +217,8 @@ class Published(Expert):
                 torch.manual_seed(0)
                 network = self.network(self.tiny if self.weights == "tiny" else self.size)
         else:
-            state = load_kept(self._base)
+            # Checked anew: they may have been pulled by a version that kept others of the published tensors.
+            state = fit_state(load_kept(self._base), self.layout(), self.unused, f"{self._base}, as it is kept")
             with torch.device("meta"):
                 network = self.network(self.size)
             # What is not kept stays on the meta device and costs nothing; it is never read.

@@ -4,7 +4,7 @@ Imports experts, formats and recording; imported by ensemble, estimator, evaluat
 """
 
 from enecg.store._disk import DamagedShardWarning, Store
-from enecg.store._embed import FaultWarning, as_items, embed
+from enecg.store._embed import FaultWarning, as_items, check_weights, embed
 from enecg.store._embedded import Embedded, Refusal
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Refusal",
     "Store",
     "as_items",
+    "check_weights",
     "embed",
 ]

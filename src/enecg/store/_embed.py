@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from enecg.experts import Expert
 from enecg.formats import RecordingFile
 from enecg.progress import progress_bar
 from enecg.recording import LazyRecording, Recording
+from enecg.signal.leads import derive
 from enecg.store._disk import KnownFile, Store
 from enecg.store._embedded import Array, Embedded, Refusal
 
@@ -52,6 +53,7 @@ def embed(
 
     only : by expert, bool [recording]: the rows it has to run on; an expert that is not named runs on all.
     given : what was found of the same recordings before; it is part of the result and not computed again.
+    Limb leads that follow from others are computed first, as they are when a file is read.
     A recording that cannot be read, or that an expert cannot take, becomes a Refusal; the others get their rows.
     Raises ExpertError if two experts share a name or `only` does not fit, WeightsError or MissingPackageError if an
     expert cannot run at all, RecordingError for what is no recording, StoreError if the store cannot be written.
@@ -60,11 +62,18 @@ def embed(
     names = [expert.card.name for expert in experts]
     if len(set(names)) != len(names):
         raise ExpertError(f"experts {', '.join(names)}: a name is there twice; give each expert once")
+    check_weights(experts)
     work = _Work.of(items, experts, store, _wanted(names, only or {}, len(items)), given)
     with progress_bar(progress, "embedding", len(items)) as bar:
         for start in range(0, len(items), _BLOCK_RECORDINGS):
             work.do(range(start, min(start + _BLOCK_RECORDINGS, len(items))), bar.advance)
     return work.result()
+
+
+def check_weights(experts: Sequence[Expert]) -> None:
+    """Raises WeightsError now, rather than after files were read, if an expert's weights are missing or not allowed."""
+    for expert in experts:
+        expert.fingerprint  # noqa: B018  knows the weights
 
 
 def as_items(recordings: Iterable[Item]) -> Sequence[Item]:
@@ -210,11 +219,11 @@ class _Work:
         self.ids[row] = item.id or f"#{row}"
         self.subjects[row] = item.subject
         if isinstance(item, Recording):
-            return item
+            return _completed(item)
         try:
             # The key comes first: a file that changes meanwhile is then read again next time.
             key = _key(item)
-            recording = item.read()
+            recording = _completed(item.read())
         except (EnECGError, OSError) as error:
             self._refuse(row, None, str(error))
             return None
@@ -289,6 +298,12 @@ def _wanted(
 
 def _lazy(item: Item) -> Recording | LazyRecording:
     return RecordingFile(item) if isinstance(item, (str, Path)) else item
+
+
+def _completed(recording: Recording) -> Recording:
+    """With the limb leads that follow from others, so that every expert sees the same ECG whatever it was made from."""
+    signal, leads, derived = derive(recording.signal, recording.leads)
+    return replace(recording, signal=signal, leads=leads) if derived else recording
 
 
 def _key(item: LazyRecording) -> str:
