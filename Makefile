@@ -48,8 +48,9 @@ evaluations: $(VENV)/.installed  ## the figures of results/ (DATA=folder as for 
 	$(if $(DATA),,$(error make evaluations needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
 	$(PY) scripts/evaluate_all.py --data "$(DATA)" --store build/store $(if $(wildcard $(ANSWERS)),--peer $(ANSWERS))
 
-results: $(VENV)/.installed  ## the tables of docs/results.md and README.md from the JSON files of results/
+results: $(VENV)/.installed  ## the tables of docs/results.md and README.md from results/, docs/experts.md from the cards
 	$(PY) scripts/make_results.py
+	$(PY) scripts/make_experts_page.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .venv-* dist build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ import pytest
 
 import enecg
 from enecg.cli import main
-from enecg.experts import expert_names, get_expert
+from enecg.experts import expert_names, get_expert, published_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -57,9 +57,9 @@ def test_the_picture_is_small():
     assert (ROOT / "docs" / "images" / "prediction.png").stat().st_size < 150_000
 
 
-def test_the_table_of_experts_is_complete_and_true():
+def test_the_table_of_experts_without_download_is_complete_and_true():
     rows = dict(re.findall(r"^\| `([\w-]+)` \| (\d+) \|", README, re.MULTILINE))
-    assert rows == {name: str(get_expert(name).card.dim) for name in expert_names()}
+    assert rows == {name: str(get_expert(name).card.dim) for name in set(expert_names()) - set(published_names())}
 
 
 def test_the_commands_named_are_those_that_are_there():
