@@ -21,6 +21,7 @@ import numpy as np
 from enecg import EnECG, evaluate, load_cohort
 from enecg.evaluation import (
     Evaluation,
+    Meter,
     evaluate_fitted,
     few_subjects,
     shuffled,
@@ -121,6 +122,21 @@ def external_challenge2021(room: Room) -> Evaluation:
     return evaluate_fitted(_on_ptbxl(room), load_cohort("challenge2021", room.data / "challenge2021"))
 
 
+def published_five(room: Room) -> Evaluation:
+    """The paper's own five experts together, with random weights, on 300 patients of PTB-XL; both recipes."""
+    experts = ("moment-small:random", "tempo-80m:random", "ecg-fm-physionet:random", "dlinear", "timesnet")
+    cohort = load_cohort("ptbxl", room.data / "ptbxl")
+    first = {subject: row for row, subject in reversed(list(enumerate(cohort.subjects)))}
+    rows = np.random.default_rng(9).choice(sorted(first.values()), 300, replace=False)
+    cohort = cohort.take(np.sort(rows))
+    model = room.model(("age", "sex", "superclass"), experts)
+    with Meter() as meter:
+        model.embed(cohort)
+    found = evaluate(model, cohort, folds=3, paper=True)
+    found.about |= {"embedding peak MiB": round(meter.peak_mib), "embedding seconds": round(meter.seconds)}
+    return found
+
+
 EVALUATIONS: dict[str, Callable[[Room], Evaluation]] = {
     "ptbxl-development": ptbxl_development,
     "ptbxl": ptbxl,
@@ -131,6 +147,7 @@ EVALUATIONS: dict[str, Callable[[Room], Evaluation]] = {
     "ludb-rr": ludb_rr,
     "external-ludb": external_ludb,
     "external-challenge2021": external_challenge2021,
+    "published-five": published_five,
 }
 
 
