@@ -1,4 +1,4 @@
-"""The small commands: simulate, embed, tasks, experts, doctor."""
+"""The small commands: simulate, embed, tasks, doctor."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars
 import pytest
 
-from enecg import TASKS, get_expert, read
+from enecg import TASKS, read
 from enecg.experts import expert_names, published_names
 from enecg.simulation import simulate_one
 
@@ -78,15 +78,6 @@ def test_tasks_lists_them_and_shows_the_classes_of_one(enecg):
     assert json.loads(out)[0]["merged"] == {"abnormal": ["low", "high"]}
     code, _, err = enecg("tasks", "horoscope")
     assert (code, "unknown task 'horoscope'" in err) == (3, True)
-
-
-def test_experts_lists_them_and_shows_the_card_of_one(enecg):
-    _, out, _ = enecg("experts")
-    assert all(f"\n{name} " in f"\n{out}" for name in expert_names())
-    _, out, _ = enecg("experts", "rocket")
-    assert get_expert("rocket").card.citation.split(",")[0] in out
-    _, out, _ = enecg("experts", "--json")
-    assert [card["name"] for card in json.loads(out)] == list(expert_names())
 
 
 def test_doctor_says_what_runs_here(enecg):

@@ -20,7 +20,7 @@ import numpy as np
 
 from enecg.errors import ExpertError, WeightsError
 from enecg.experts._adapter import Adapted, adapted_card, merge_adapter, read_note
-from enecg.experts._contract import Array, Expert, Inputs
+from enecg.experts._contract import Array, Expert, Inputs, in_batches
 from enecg.experts._torch import denormals_flushed
 from enecg.weights import Kept, Layout, Origin, find_kept, fit_state, layout_of, load_kept, pull_weights
 
@@ -178,27 +178,32 @@ class Published(Expert):
 
         Raises ExpertError if the model was published without answers (`labels` is None).
         """
-        import torch
-
         if self.labels is None:
             raise ExpertError(f"{self.card.name} has no answers of its own; fit an ensemble with it")
         found = self.window_embeddings(inputs)
+        answers = in_batches(self.answer_windows, found, self.card.batch, len(self.labels.names))
+        return self.pool(found, inputs), self.pool_answers(answers, inputs)
+
+    def answer_windows(self, embeddings: Array) -> Array:
+        """The model's own answers to windows with these embeddings: probabilities [window, label]."""
+        import torch
+
         with torch.inference_mode():
-            logits = self._network.answer(torch.from_numpy(found))
-        probabilities = np.asarray(torch.sigmoid(logits).numpy(), dtype=np.float32)
-        return self.pool(found, inputs), self._pool_answers(probabilities, inputs)
+            logits = self._network.answer(torch.from_numpy(embeddings))
+        return np.asarray(torch.sigmoid(logits).numpy(), dtype=np.float32)
+
+    def pool_answers(self, found: Array, inputs: Inputs) -> Array:
+        """Answers to windows, [window, label], as those to recordings (`Labels.sporadic`)."""
+        assert self.labels is not None
+        mean = self.pool(found, inputs)
+        largest = np.zeros_like(mean)
+        np.maximum.at(largest, inputs.owner, found)
+        sporadic = np.array([name in self.labels.sporadic for name in self.labels.names])
+        return np.where(sporadic, largest, mean)
 
     def release(self) -> None:
         """Let go of the network."""
         self.__dict__.pop("_network", None)
-
-    def _pool_answers(self, probabilities: Array, inputs: Inputs) -> Array:
-        assert self.labels is not None
-        mean = self.pool(probabilities, inputs)
-        largest = np.zeros_like(mean)
-        np.maximum.at(largest, inputs.owner, probabilities)
-        sporadic = np.array([name in self.labels.sporadic for name in self.labels.names])
-        return np.where(sporadic, largest, mean)
 
     @cached_property
     def _network(self) -> Any:
