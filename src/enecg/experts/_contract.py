@@ -7,7 +7,7 @@ A recording's embedding depends on that recording alone. Write `card`, `prepare`
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,15 +75,7 @@ class Expert(ABC):
 
     def window_embeddings(self, inputs: Inputs) -> Array:
         """Embeddings of the windows, float32 [window, dim], computed in whole batches."""
-        batch, windows = self.card.batch, inputs.windows
-        parts = [np.empty((0, self.card.dim), dtype=np.float32)]
-        for start in range(0, len(windows), batch):
-            chunk = windows[start : start + batch]
-            short = batch - len(chunk)
-            if short:
-                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
-            parts.append(self.embed_windows(np.ascontiguousarray(chunk))[: batch - short])
-        return np.concatenate(parts)
+        return in_batches(self.embed_windows, inputs.windows, self.card.batch, self.card.dim)
 
     def pool(self, found: Array, inputs: Inputs) -> Array:
         """What was found of the windows, [window, ...], as the mean over each recording's. Raises ExpertError."""
@@ -114,6 +106,18 @@ class Expert(ABC):
     def weights_digest(self) -> str:
         """SHA-256 of the weights in use; by default the card's."""
         return self.card.weights_sha256
+
+
+def in_batches(compute: Callable[[Array], Array], windows: Array, batch: int, width: int) -> Array:
+    """What is computed of windows, [window, width], in batches that are filled up with the last window."""
+    parts = [np.empty((0, width), dtype=np.float32)]
+    for start in range(0, len(windows), batch):
+        chunk = windows[start : start + batch]
+        short = batch - len(chunk)
+        if short:
+            chunk = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
+        parts.append(compute(np.ascontiguousarray(chunk))[: batch - short])
+    return np.concatenate(parts)
 
 
 def _others(leads: tuple[str, ...]) -> str:
