@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from enecg.errors import ReadError
+from enecg.errors import LeadError, ReadError, UnitError
+from enecg.recording import millivolts_per
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,35 @@ class Ask:
                 f"{where}: start at {self.start:g} s of a recording of {n_samples / rate:g} s; expected less"
             )
         return first, last
+
+    def hertz(self, said: float | None, where: object) -> float:
+        """The file's rate or, if it says none (None or 0), the caller's. Raises ReadError if neither does."""
+        rate = said or self.rate
+        if not rate:
+            raise ReadError(f"{where}: does not say its sampling rate; pass rate= (Hz)")
+        return rate
+
+    def millivolts(self, where: object) -> float:
+        """In one unit of a file that does not say its unit. Raises UnitError if the caller does not either."""
+        if self.unit is None:
+            raise UnitError(f"{where}: does not say the unit of its samples; pass unit= (V, mV, uV or nV)")
+        try:
+            return millivolts_per(self.unit)
+        except UnitError as error:
+            raise UnitError(f"{where}: {error}") from error
+
+    def names(self, said: Sequence[str | None], where: object) -> list[str]:
+        """The file's lead names or, if one is missing (None), the caller's. Raises LeadError if neither names all."""
+        known = [name for name in said if name is not None]
+        if len(known) == len(said):
+            return known
+        if self.leads is None or len(self.leads) != len(said):
+            given = "" if self.leads is None else f", not {len(self.leads)}"
+            shown = ", ".join(name or "?" for name in said)
+            raise LeadError(
+                f"{where}: does not name all its leads ({shown}); pass leads= with {len(said)} names{given}"
+            )
+        return list(self.leads)
 
     def key(self) -> str:
         """Text that is different for what reads differently."""

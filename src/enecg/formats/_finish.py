@@ -99,3 +99,11 @@ def age_at(birth: date | None, acquired: datetime | date | None) -> float | None
         return None
     before = (acquired.month, acquired.day) < (birth.month, birth.day)
     return age_of(float(acquired.year - birth.year - before))
+
+
+def moment(*parts: int) -> datetime | None:
+    """Year, month, day and what follows of the time; None for what no calendar has, as files write the unknown."""
+    try:
+        return datetime(*parts)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return None
