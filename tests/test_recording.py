@@ -27,6 +27,12 @@ def test_an_unknown_lead_is_refused_with_those_known():
         standard_lead("PLETH")
 
 
+@pytest.mark.parametrize("name", ["-aVR", "Lead -aVR"])
+def test_a_lead_turned_over_is_not_the_lead(name):
+    with pytest.raises(LeadError, match="unknown lead name"):
+        standard_lead(name)
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("mV", 1), ("uV", 1e-3), ("µV", 1e-3), ("V", 1e3), ("nV", 1e-6)])
 def test_units_become_millivolts(unit, factor):
     assert np.allclose(recording(unit=unit).signal, np.arange(20).reshape(2, 10) / 10 * factor, rtol=1e-6)

@@ -5,6 +5,7 @@ Imports errors only; imported by everyone.
 """
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -32,19 +33,26 @@ OTHER_LEADS = (
     "MLI",
     "MLII",
     "MLIII",
+    "V2R",
     "V3R",
     "V4R",
     "V5R",
     "V6R",
+    "V7R",
+    "V8R",
+    "V9R",
     "V7",
     "V8",
     "V9",
+    "CC5",
+    "CM5",
     "A",
     "S",
     "ES",
     "AS",
+    "AI",
 )
-"""Further leads that are known by name: Frank, modified limb, right-sided and posterior, EASI."""
+"""Further leads that are known by name: Frank, modified limb, right-sided and posterior, bipolar chest, EASI."""
 
 LOWEST_RATE, HIGHEST_RATE = 1.0, 1e6
 """Hz between which a sampling rate can be an ECG's; a few bytes at a thousandth of one would be hours of signal."""
@@ -62,7 +70,7 @@ def standard_lead(name: str) -> str:
 
     Raises LeadError for a name that is not known.
     """
-    key = name.strip().lower().replace("_", " ").replace("-", " ")
+    key = re.sub(r"(?<=\S)-", " ", name.strip().lower().replace("_", " "))  # a leading minus, as in -aVR, is none
     for prefix in ("lead ", "ecg lead ", "ecg "):
         key = key.removeprefix(prefix)
     found = _SPELLING.get(key.replace(" ", ""))
