@@ -15,6 +15,7 @@ import numpy as np
 from enecg.ensemble import Answers
 from enecg.errors import WriteError
 from enecg.files import write_whole
+from enecg.recording import legible
 from enecg.tasks import Task
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ Cells = dict[str, tuple[type, Any]]
 
 COLUMNS = ("id", "path", "refused", "quality", "experts", "notes")
 """Of every table, before the tasks' own."""
+
+ENDINGS = (".csv", ".parquet", ".jsonl", ".json")
+"""Of files that hold answers: tables, and records."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +94,11 @@ class Prediction:
     def record(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "id": _printable(self.id),
-            "path": None if self.path is None else _printable(str(self.path)),
-            "refused": None if self.refused is None else _printable(self.refused),
+            "id": legible(self.id),
+            "path": None if self.path is None else legible(str(self.path)),
+            "refused": None if self.refused is None else legible(self.refused),
             "quality": self.quality,
-            "notes": [_printable(note) for note in self.notes],
+            "notes": [legible(note) for note in self.notes],
             "experts": list(self.experts),
             "answers": {name: answer.record() for name, answer in self.answers.items()},
         }
@@ -132,11 +136,6 @@ def _cells(name: str, answer: TaskPrediction) -> Cells:
     made |= {f"{name}_weight_{expert}": (float, weight) for expert, weight in answer.weights.items()}
     made |= {f"{name}_calibrated": (bool, answer.calibrated), f"{name}_simulated": (bool, answer.simulated)}
     return made | {f"{name}_abstained": (str, answer.abstained)}
-
-
-def _printable(text: str) -> str:
-    """Text that every file can hold: bytes of a path that are no text are shown as such."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 _NOTHING = Prediction(id="")
@@ -187,26 +186,40 @@ class Predictions(Sequence[Prediction]):
 
         Raises WriteError for another ending, or if the file cannot be written; then what was there before stays.
         """
-        path = Path(path)
-        writers: dict[str, Callable[[], str | bytes]] = {
-            ".csv": lambda: self.table().write_csv(),
-            ".parquet": self._parquet,
-            ".jsonl": lambda: "".join(json.dumps(record) + "\n" for record in self.records()),
-            ".json": lambda: json.dumps(self.records(), indent=1) + "\n",
-        }
-        ending = path.suffix.lower()
-        if ending not in writers:
-            raise WriteError(f"{path}: predictions are written as {', '.join(writers)}; choose one of these endings")
-        made = writers[ending]()
-        try:
-            write_whole(path, made if isinstance(made, bytes) else made.encode())
-        except OSError as error:
-            raise WriteError(f"{path}: cannot be written ({error}); choose a folder that has room") from error
+        write_answers(Path(path), self.table, self.records)
 
-    def _parquet(self) -> bytes:
-        buffer = io.BytesIO()
-        self.table().write_parquet(buffer)
-        return buffer.getvalue()
+
+def write_answers(
+    path: Path, table: "Callable[[], polars.DataFrame]", records: Callable[[], Sequence[Mapping[str, Any]]]
+) -> None:
+    """Write answers as a table or as records, by the name's ending (ENDINGS).
+
+    Raises WriteError for another ending, or if the file cannot be written; then what was there before stays.
+    """
+    check_ending(path)
+    writers: dict[str, Callable[[], str | bytes]] = {
+        ".csv": lambda: table().write_csv(),
+        ".parquet": lambda: _parquet(table()),
+        ".jsonl": lambda: "".join(json.dumps(record) + "\n" for record in records()),
+        ".json": lambda: json.dumps(records(), indent=1) + "\n",
+    }
+    made = writers[path.suffix.lower()]()
+    try:
+        write_whole(path, made if isinstance(made, bytes) else made.encode())
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error}); choose a folder that has room") from error
+
+
+def check_ending(path: Path) -> None:
+    """Raises WriteError for a name whose ending is not that of a form in which answers are written."""
+    if path.suffix.lower() not in ENDINGS:
+        raise WriteError(f"{path}: predictions are written as {', '.join(ENDINGS)}; choose one of these endings")
+
+
+def _parquet(table: "polars.DataFrame") -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def task_prediction(

@@ -1,12 +1,13 @@
 """Answers in words: the table that a person reads. No numbers of its own.
 
-Imports predictions; imported by plot and cli.
+Imports native and predictions; imported by plot and cli.
 """
 
 import math
 import textwrap
 from collections.abc import Sequence
 
+from enecg.native import NativeAnswers
 from enecg.predictions import Prediction, TaskPrediction
 
 _SMALLEST = 0.01
@@ -103,6 +104,22 @@ def as_text(prediction: Prediction, width: int = 110) -> str:
     lines += _table([("task", "answer", f"within {covers}", "weights"), *rows], width)
     marks = dict.fromkeys(mark for answer in answers.values() for mark in remarks(answer))
     return "\n".join([*lines, *(line for mark in marks for line in _indented(f"[{mark}] {REMARKS[mark]}", width))])
+
+
+def native_text(found: NativeAnswers, row: int, width: int = 110, most: int = 10) -> str:
+    """An expert's own answers to one recording: the likeliest `most`, and how many others there are."""
+    width = max(72, width)
+    title, refused, abstained = str(found.paths[row] or found.ids[row]), found.refused[row], found.abstained[row]
+    if refused is not None:
+        return "\n".join([title, *_indented(f"refused: {refused}", width)])
+    lines = [title, *_indented(f"quality {found.quality[row]:.2f}; labels of {found.expert}, not calibrated", width)]
+    lines += [line for note in found.notes for line in _indented(note, width)]
+    if abstained is not None:
+        return "\n".join([*lines, *_indented(f"no answers: {abstained}", width)])
+    ranked = found.likeliest(row)
+    lines += [f"  {percent(chance):>4}  {label}" for label, chance in ranked[:most]]
+    rest = ranked[most:]
+    return "\n".join([*lines, f"        {len(rest)} others, {percent(rest[0][1])} at most"] if rest else lines)
 
 
 def _row(name: str, answer: TaskPrediction) -> tuple[str, ...]:

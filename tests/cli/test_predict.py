@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy
 import polars
 import pytest
 
@@ -239,3 +240,87 @@ def test_a_package_without_its_starter_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(estimator, "files", lambda package: tmp_path)
     with pytest.raises(BundleError, match="starter bundle is not there; install enecg again"):
         EnECG.starter()
+
+
+# -- an expert's own answers ---------------------------------------------------------------------------------------
+
+FOUNDER = ("--expert", "ecgfounder:tiny")
+
+
+def test_an_experts_own_answers_come_by_name_and_a_bad_file_costs_only_itself(enecg, mixed):
+    code, out, err = enecg("predict", mixed, *FOUNDER, "--json")
+    assert (code, err) == (1, "")
+    found = {record["id"]: record for record in map(json.loads, out.splitlines())}
+    assert set(found) == {path.stem for path in mixed.glob("*.hea")}
+    for name, record in found.items():
+        assert (record["refused"] is not None) == (name in REFUSED)
+        assert len(record["answers"]) == (150 if name in ANSWERED else 0)
+        assert (record["abstained"] is not None) == (name in ABSTAINED)
+        assert (record["embedding"] is None) == (name in REFUSED)
+        assert "random weights" in record["notes"][0]
+    _, out, _ = enecg("predict", mixed / "wrong_gain.hea", *FOUNDER, "--json", "--keep-poor")
+    assert len(json.loads(out)["answers"]) == 150
+
+
+def test_the_screen_shows_the_likeliest_and_says_what_they_are_worth(enecg, mixed):
+    code, out, _ = enecg("predict", mixed / "good.hea", mixed / "truncated.hea", *FOUNDER)
+    assert code == 1
+    good, bad = out.strip().split("\n\n")
+    assert good.count("%  ") == 10
+    assert "140 others" in good
+    assert "ecgfounder:tiny: random weights" in good
+    assert "refused: " in bad
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json", "jsonl"])
+def test_own_answers_are_written_with_the_embeddings_beside_them(enecg, hearts, tmp_path, ending):
+    out, array = tmp_path / f"a.{ending}", tmp_path / "e.npy"
+    code, shown, err = enecg("predict", hearts, *FOUNDER, "--out", out, "--embeddings", array)
+    assert (code, shown) == (0, "")
+    assert f"6 of 6 recordings answered: {out}" in err
+    assert numpy.load(array).shape == (6, 64)
+    if ending in ("csv", "parquet"):
+        table = polars.read_csv(out) if ending == "csv" else polars.read_parquet(out)
+        assert table["SINUS RHYTHM"].is_between(0, 1).all()
+        assert ("embedding" in table.columns) == (ending == "parquet")
+    assert "random weights" in (out.read_text() if ending != "parquet" else table["notes"][0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (*FOUNDER, "--bundle", "b"),
+        (*FOUNDER, "--tasks", "age"),
+        (*FOUNDER, "--top-k", "1"),
+        (*FOUNDER, "--coverage", "0.9"),
+        (*FOUNDER, "--plot", "p.png"),
+        (*FOUNDER, "--include-simulated"),
+        ("--embeddings", "e.npy"),
+    ],
+)
+def test_options_of_ensembles_and_of_experts_do_not_go_together(enecg, hearts, options):
+    code, out, err = enecg("predict", hearts, *options)
+    assert (code, out) == (2, "")
+    assert next(option for option in options[::-1] if option.startswith("--")) in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--expert", "rocket"), "rocket has no answers of its own"),
+        (("--expert", "ecgfounder"), "enecg experts pull ecgfounder"),
+        ((*FOUNDER, "--out", "a.xlsx"), ".parquet"),
+        ((*FOUNDER, "--embeddings", "a.csv"), ".npy"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line_before_anything_is_read(enecg, tmp_path, options, said):
+    (tmp_path / "a.hea").write_text("never read")
+    code, out, err = enecg("predict", tmp_path / "a.hea", *options)
+    assert (code, out) == (3, "")
+    assert said in err
+    assert "a.hea" not in err
+    assert len(err.splitlines()) == 1
+
+
+def test_where_an_expert_takes_no_recording_it_ends_with_3(enecg, mixed):
+    assert enecg("predict", mixed / "truncated.hea", mixed / "too_short.hea", *FOUNDER)[0] == 3

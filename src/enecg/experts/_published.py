@@ -181,16 +181,20 @@ class Published(Expert):
         if self.labels is None:
             raise ExpertError(f"{self.card.name} has no answers of its own; fit an ensemble with it")
         found = self.window_embeddings(inputs)
-        answers = in_batches(self.answer_windows, found, self.card.batch, len(self.labels.names))
-        return self.pool(found, inputs), self.pool_answers(answers, inputs)
+        return self.pool(found, inputs), self.pool_answers(self.answer_windows(found), inputs)
 
     def answer_windows(self, embeddings: Array) -> Array:
         """The model's own answers to windows with these embeddings: probabilities [window, label]."""
         import torch
 
+        assert self.labels is not None
+
+        def one(embedding: Array) -> Array:
+            return np.asarray(torch.sigmoid(self._network.answer(torch.from_numpy(embedding))).numpy())
+
+        # One by one: it costs next to nothing, and no bit of a window depends on the others.
         with torch.inference_mode():
-            logits = self._network.answer(torch.from_numpy(embeddings))
-        return np.asarray(torch.sigmoid(logits).numpy(), dtype=np.float32)
+            return in_batches(one, embeddings, 1, len(self.labels.names))
 
     def pool_answers(self, found: Array, inputs: Inputs) -> Array:
         """Answers to windows, [window, label], as those to recordings (`Labels.sporadic`)."""
