@@ -67,7 +67,7 @@ class Attentive(Published):
         return windows_of(recordings, ("II",), 100.0, 5.0)
 
 
-QUICK = AdaptSettings(max_epochs=4, batch=16, learning_rate=1e-2, head_steps=100)
+QUICK = AdaptSettings(max_epochs=8, batch=16, learning_rate=1e-2, head_steps=100)
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +186,26 @@ def test_what_cannot_be_adapted_is_refused_with_the_reason(cohort):
 
 
 def test_recordings_that_cannot_be_used_cost_the_others_nothing(cohort):
-    recordings = [item.read() for item in cohort[:60]]
+    recordings = [item.read() for item in cohort]
     recordings[3] = recordings[3].select(("V1",))
-    column = cohort.targets["rr_interval"][:60]
+    column = cohort.targets["rr_interval"]
     note = adapt_expert("attentive:tiny", "some", recordings, {"rr_interval": column}, ("rr_interval",), settings=QUICK)
-    assert note.n_recordings == 59
+    assert note.n_recordings == 119
     assert len(note.refused) == 1
     assert "needs lead II" in note.refused[0]
+
+
+def test_the_command_line_makes_one_and_lists_it(folder, capsys):
+    from enecg.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main("experts adapt attentive:tiny --as shell --n 120 --seed 2 --tasks rr_interval --epochs 12".split())
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.err
+    assert "attentive:tiny+shell: learned rr_interval from 120 recordings" in said.out
+    with pytest.raises(SystemExit):
+        main(["experts", "attentive:tiny+shell"])
+    assert "adapted to rr_interval on simulated" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["experts"])
+    assert "attentive:tiny+shell" in capsys.readouterr().out

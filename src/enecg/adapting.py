@@ -45,8 +45,8 @@ class AdaptSettings:
     head_learning_rate: float = 1e-3
     head_steps: int = 300
     batch: int = 8
-    max_epochs: int = 5
-    patience: int = 1
+    max_epochs: int = 10
+    patience: int = 3
     validation: float = 0.15
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from enecg.cli import _adapt
 from enecg.cli._common import Examples, as_command, json_option, show_json
 from enecg.errors import EnECGError, ExpertError, WeightsError
 
@@ -30,11 +31,11 @@ class _Experts(Examples, click.Group):
 
 @click.group(
     cls=_Experts,
-    subcommand_metavar="[NAME | pull NAME]",
+    subcommand_metavar="[NAME | pull NAME | adapt NAME]",
     examples=("enecg experts", "enecg experts ecg-jepa", "enecg experts pull ecgfounder"),
 )
 def command() -> None:
-    """List the experts, show the card of one, or pull the weights of a published one."""
+    """List the experts, show the card of one, pull the weights of a published one, or adapt it to your recordings."""
 
 
 @as_command("enecg experts", "enecg experts rocket", "enecg experts --json")
@@ -42,10 +43,11 @@ def command() -> None:
 @json_option()
 def show(name: str | None, as_json: bool) -> int:
     """List the experts, or show the card of one."""
-    from enecg.experts import expert_names, get_expert
+    from enecg.experts import adapted_names, expert_names, get_expert
 
     experts = []
-    for one in expert_names() if name is None else [name]:
+    listed = [*expert_names(), *adapted_names()]
+    for one in listed if name is None else [name]:
         try:
             experts.append(get_expert(one))
         except EnECGError as error:
@@ -64,7 +66,7 @@ def show(name: str | None, as_json: bool) -> int:
             _say(f"{expert.card.name:{width}}", expert.card.summary)
             _say(" " * width, _short(expert.card))
             _say(" " * width, f"weights: {_weights(expert)['state']}")
-    return 0 if name is not None or len(experts) == len(expert_names()) else 1
+    return 0 if name is not None or len(experts) == len(listed) else 1
 
 
 @as_command(
@@ -100,6 +102,7 @@ def pull(name: str, file: str | None, accept_licence: bool, again: bool) -> None
 
 command.add_command(show, "show")
 command.add_command(pull, "pull")
+command.add_command(_adapt.command, "adapt")
 
 
 def _short(card: "Card") -> str:

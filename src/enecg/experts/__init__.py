@@ -3,6 +3,7 @@
 Imports recording and signal; imported by cohorts, store, ensemble and what comes after.
 """
 
+from enecg.experts._adapter import adapted_names
 from enecg.experts._card import Card
 from enecg.experts._contract import Expert, Inputs
 from enecg.experts._published import Labels, Published
@@ -22,6 +23,7 @@ __all__ = [
     "Inputs",
     "Labels",
     "Published",
+    "adapted_names",
     "expert_names",
     "get_expert",
     "is_registered",

@@ -53,6 +53,11 @@ def adapter_folder(name: str) -> Path:
     return weights_folder() / name
 
 
+def adapted_names() -> tuple[str, ...]:
+    """The adapted experts that are here, sorted."""
+    return tuple(sorted(path.parent.name for path in weights_folder().glob(f"*+*/{NOTE}")))
+
+
 def write_adapter(
     name: str, config: Mapping[str, Any], tensors: "Mapping[str, torch.Tensor]", note: Mapping[str, Any]
 ) -> Adapted:
