@@ -2,16 +2,19 @@
 
 import contextlib
 import hashlib
+import re
 import socket
 import struct
 import threading
 import time
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from enecg.cli import main
 from enecg.weights import _hub
 
 COMMIT = "c0ffee" + "0" * 34
@@ -76,10 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         repository, _, rest = self.path[1:].partition("/resolve/")
         revision, _, file = rest.partition("/")
-        name = f"{repository}/{file}"
+        name, commit = f"{repository}/{file}", COMMIT if revision == "main" else revision
         if not any(key.startswith(f"{repository}/") for key in hub.files):
             self._refuse(401, "RepoNotFound")
-        elif revision not in ("main", COMMIT):
+        elif revision != "main" and not re.fullmatch("[0-9a-f]{40}", revision):
             self._refuse(404, "RevisionNotFound")
         elif name not in hub.files:
             self._refuse(404, "EntryNotFound")
@@ -87,10 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "GatedRepo")
         elif name in hub.small:
             git = hashlib.sha1(b"blob %d\0" % len(hub.files[name]) + hub.files[name]).hexdigest()
-            self._send(name, {"X-Repo-Commit": COMMIT, "ETag": f'"{git}"'} | hub.said)
+            self._send(name, {"X-Repo-Commit": commit, "ETag": f'"{git}"'} | hub.said)
         else:
             stated = {
-                "X-Repo-Commit": COMMIT,
+                "X-Repo-Commit": commit,
                 "X-Linked-Etag": f'"{hashlib.sha256(hub.files[name]).hexdigest()}"',
                 "X-Linked-Size": str(len(hub.files[name])),
                 "ETag": '"of the redirect"',
@@ -176,3 +179,18 @@ def shelf(monkeypatch, tmp_path):
     folder = tmp_path / "weights"
     monkeypatch.setenv("ENECG_WEIGHTS", str(folder))
     return folder
+
+
+@pytest.fixture
+def enecg(capfd, monkeypatch):
+    """Run a command as the shell does: enecg("experts", "pull", name) -> (exit code, standard output and error)."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run

@@ -90,6 +90,13 @@ def test_every_wrapping_gives_the_tensors(saved, content, inside, prefix, zipped
     same(read_state(saved(content, _use_new_zipfile_serialization=zipped), inside, prefix))
 
 
+def test_a_prefix_that_is_also_the_name_of_a_part_is_dropped_only_where_it_is_one(saved):
+    part = {"encoder.w": torch.zeros(1), "bias": torch.zeros(1)}
+    whole = {f"encoder.{name}": value for name, value in part.items()} | {"head.w": torch.zeros(1)}
+    assert {*read_state(saved(part), prefix="encoder.", wanted=part)} == {*part}
+    assert {*read_state(saved(whole), prefix="encoder.", wanted=part)} == {*part}
+
+
 def test_safetensors_give_the_tensors(tmp_path):
     save_file(prefixed("module."), tmp_path / "x.bin")
     same(read_state(tmp_path / "x.bin", ("state_dict",), "encoder."))

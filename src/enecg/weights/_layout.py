@@ -11,7 +11,7 @@ import re
 import struct
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -49,11 +49,19 @@ def layout_of(tensors: Mapping[str, "torch.Tensor"]) -> Layout:
     return {name: (tuple(part.shape), str(part.dtype).removeprefix("torch.")) for name, part in tensors.items()}
 
 
-def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "", beside: Sequence[str] = ()) -> "State":
+def read_state(
+    path: Path,
+    inside: Sequence[str] = (),
+    prefix: str = "",
+    beside: Sequence[str] = (),
+    wanted: Collection[str] = (),
+) -> "State":
     """Tensors by name from a safetensors file or a pickle of torch.
 
-    inside, prefix, beside : as in Origin. Raises WeightsError for a file that is neither, is cut short, holds what no
-    file of weights should, or has nothing where the tensors should be.
+    inside, prefix, beside : as in Origin;  wanted : names that tell whether the prefix is there to be dropped, since a
+    part of the network may be called the same.
+    Raises WeightsError for a file that is neither, is cut short, holds what no file of weights should, or has nothing
+    where the tensors should be.
     """
     found = _read(path, beside)
     for key in inside:
@@ -68,7 +76,9 @@ def read_state(path: Path, inside: Sequence[str] = (), prefix: str = "", beside:
         raise WeightsError(f"{path}: holds a {type(found).__name__}, expected tensors by name")
     # What a network that was trained on several devices adds to every name.
     found = _without("module.", found, everywhere=True)
-    found = _without("module.", _without(prefix, found), everywhere=True)
+    inner = _without("module.", _without(prefix, found), everywhere=True)
+    if sum(name in wanted for name in inner) >= sum(name in wanted for name in found):
+        found = inner
     odd = [f"{name!r} is a {type(part).__name__}" for name, part in found.items() if not _all_tensors({name: part})]
     if odd:
         raise WeightsError(f"{path}: {_some(odd)}; expected tensors by name and nothing else")

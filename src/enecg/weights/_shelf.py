@@ -211,7 +211,8 @@ def _keep(path: Path, source: str, folder: Path, origin: Origin, layout: Layout,
         source_sha256 = sha256_of(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    state = fit_state(read_state(path, origin.inside, origin.prefix, origin.beside), layout, unused, source)
+    state = read_state(path, origin.inside, origin.prefix, origin.beside, layout)
+    state = fit_state(state, layout, unused, source)
     content = content_digest(state)
     target = folder / f"weights-{content[:16]}.safetensors"
     with written_aside(target) as aside:
