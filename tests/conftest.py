@@ -30,6 +30,14 @@ def _no_weights(tmp_path_factory):
 SMALL_TASKS = ("rr_interval", "age", "sex", "potassium", "superclass")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_weights(tmp_path_factory):
+    """Whose weights are pulled on this machine makes no difference."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENECG_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_settings() -> JointSettings:
     """So quick that it learns little, by all the steps of the real one."""

@@ -1,6 +1,7 @@
 """The small commands: simulate, embed, tasks, doctor."""
 
 import json
+import os
 
 import numpy as np
 import polars
@@ -90,6 +91,7 @@ def test_doctor_says_what_runs_here(enecg):
     for name in expert_names():
         expected = f"not here; enecg experts pull {name}" if name in published_names() else "works, "
         assert found[f"expert {name}"].startswith(expected)
+    assert found["weights in"] == os.environ["ENECG_WEIGHTS"]
     assert (code, found["faults"]) == (0, [])
     assert found["starter bundle"].startswith("whole, answers ")
 

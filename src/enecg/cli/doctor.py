@@ -57,8 +57,9 @@ def _check(found: dict[str, Any], faults: list[str]) -> None:
     from enecg.estimator import EnECG
     from enecg.experts import expert_names, get_expert, published_names
     from enecg.simulation import simulate_one
-    from enecg.weights import find_kept
+    from enecg.weights import find_kept, weights_folder
 
+    found["weights in"] = str(weights_folder())
     recording = simulate_one(0).recording
     for name in expert_names():
         try:

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,7 +90,7 @@ def pull(name: str, file: str | None, accept_licence: bool, again: bool) -> None
     if not isinstance(expert, Published) or expert.card.name != type(expert).card.name:
         raise ExpertError(f"{name}: {_weights(expert)['state']}, there is nothing to pull")
     before = None if again or file is not None else _kept(name)
-    kept = type(expert).pull(None if file is None else Path(file), accept_licence, again, progress=True)
+    kept = type(expert).pull(file, accept_licence, again, progress=True)
     path = weights_folder() / name / kept.file
     what = "here already" if kept == before else "pulled"
     click.echo(f"{name}: {what}, {path.stat().st_size / 1e6:,.1f} MB in {path}, from {kept.source}")

@@ -125,7 +125,7 @@ class Published(Expert):
 
     @classmethod
     def pull(
-        cls, file: Path | None = None, accept_licence: bool = False, again: bool = False, progress: bool = False
+        cls, file: str | Path | None = None, accept_licence: bool = False, again: bool = False, progress: bool = False
     ) -> Kept:
         """Get its weights from where they were published, or from a `file` at hand, as `enecg experts pull` does.
 
