@@ -107,6 +107,31 @@ def test_demo_on_a_folder_tests_saves_predicts_and_draws(enecg, clinic, tmp_path
     assert 13 <= EnECG.load(out / "bundle").training_["n_recordings"] <= 14  # a quarter was tested
 
 
+def test_an_expert_with_random_weights_is_fitted_and_tested_by_name_and_always_marked(enecg, clinic, cache, tmp_path):
+    options = ("--data", clinic, "--store", cache, "--experts", "ecgfounder:tiny,measurements")
+    said = "ecgfounder:tiny: random weights: it knows nothing"
+    code, out, err = enecg("embed", cache, "--data", clinic, "--experts", "ecgfounder:tiny")
+    assert (code, "20 of 20 recordings" in out, "random weights" in out) == (0, True, True), err
+    code, out, err = enecg("fit", tmp_path / "bundle", *options, "--tasks", "sex")
+    assert code == 0, err
+    assert said in out
+    code, out, _ = enecg("predict", sorted(clinic.glob("*.hea"))[0], "--bundle", tmp_path / "bundle")
+    assert code == 0
+    assert said in out
+    code, out, err = enecg("evaluate", "--bundle", tmp_path / "bundle", "--data", clinic, "--allow-seen")
+    assert code == 0, err
+    assert f"What has to be known: {said}." in out
+
+
+@pytest.mark.parametrize("command", ["fit", "embed", "evaluate"])
+def test_weights_that_are_not_here_are_told_with_how_to_get_them(enecg, clinic, tmp_path, command):
+    target = () if command == "evaluate" else (tmp_path / "new",)
+    tasks = () if command == "embed" else ("--tasks", "sex")
+    code, out, err = enecg(command, *target, "--data", clinic, *tasks, "--experts", "measurements,ecgfounder")
+    assert (code, out) == (3, "")
+    assert "error: ecgfounder: its weights are not here; `enecg experts pull ecgfounder`" in err
+
+
 def test_a_bundle_is_tested_on_data_that_it_has_not_seen(enecg, bundle, clinic, tmp_path):
     out = tmp_path / "results.json"
     code, shown, err = enecg("evaluate", "--bundle", bundle, "--data", clinic, "--out", out, "--json")

@@ -1,14 +1,17 @@
 """The whole of an evaluation on a small simulated cohort."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from enecg import evaluate, load_cohort
-from enecg.errors import CohortError, LeakageError
+from enecg import evaluate, get_expert, load_cohort
+from enecg.errors import CohortError, LeakageError, WeightsError
 from enecg.evaluation import Fold, cross_validation, evaluate_fitted, markdown, shuffled
-from enecg.experts import Card, Expert, Inputs
+from enecg.experts import Card, Expert, Inputs, published_names
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 def rows_of(found, **wanted):
@@ -146,6 +149,30 @@ def test_a_finished_model_is_tested_elsewhere_but_not_on_its_own_subjects(people
         evaluate_fitted(model, people.take(np.arange(140, 200)))
     flagged = evaluate_fitted(model, people.take(np.arange(140, 200)), allow_seen=True)
     assert all(row["seen_by"] == ["the ensemble"] for row in flagged.rows)
+
+
+def test_random_weights_are_named_beside_the_figures(half_random):
+    elsewhere = load_cohort("simulated", n=40, seed=99, rate=100.0)
+    found = evaluate_fitted(half_random, elsewhere)
+    assert found.about["caveats"] == {"ecgfounder:tiny": "random weights: it knows nothing"}
+    said = markdown(found.record())
+    assert said.count("random weights") == 1
+    assert "| ecgfounder:tiny alone |" in said
+
+
+@pytest.mark.parametrize("name", published_names())
+def test_a_published_expert_is_not_tested_on_what_it_has_seen_or_may_have_seen(model, name):
+    """Told before its weights are asked for; random weights have seen nothing."""
+    cohort = load_cohort("challenge2021", DATA / "challenge2021")
+    seen = set(get_expert(name).card.seen)
+    met = "unknown" in seen or bool(seen & {"challenge2021", "cpsc_2018", "georgia", "ningbo"})
+    named = model.clone().set_params(experts=(name,), tasks=("sex",))
+    with pytest.raises(LeakageError if met else WeightsError, match=name):
+        evaluate(named, cohort)
+    if met:
+        with pytest.raises(WeightsError, match=f"`enecg experts pull {name}`"):
+            evaluate(named, cohort, allow_seen=True)
+    assert not get_expert(f"{name}:random").card.seen
 
 
 class Travelled(Expert):

@@ -33,6 +33,14 @@ def test_rows_by_experts_that_have_seen_the_data_are_flagged_above_the_table():
     assert said.endswith("Too good to be true: travelled had seen this data set, or does not say.")
 
 
+def test_what_has_to_be_known_of_experts_stands_below_the_tables_in_one_line():
+    caveats = {"st-mem": "for non-commercial use", "founder:random": "random weights"}
+    last = markdown(record(row(), caveats=caveats)).rstrip().splitlines()[-1]
+    assert last == "What has to be known: st-mem: for non-commercial use; founder:random: random weights."
+    assert "known" not in markdown(record(row(), caveats={}))
+    assert "known" not in markdown(record(row()))  # Results of earlier versions.
+
+
 def test_figures_have_the_digits_of_their_unit_and_gains_a_sign():
     text = markdown(
         record(

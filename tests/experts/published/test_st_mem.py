@@ -126,6 +126,7 @@ def test_a_signal_without_any_variation_is_scaled_to_finite_numbers():
 
 
 def test_nobody_uses_it_without_knowing_that_it_is_for_non_commercial_use_only():
-    expert = type(get_expert("st-mem"))
-    for text in (expert.origin.terms, expert.card.licence, *expert.card.caveats):
+    expert = get_expert("st-mem")
+    [caveat] = expert.card.caveats
+    for text in (expert.origin.terms, expert.card.licence, caveat):
         assert "non-commercial" in text

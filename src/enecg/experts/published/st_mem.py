@@ -153,7 +153,6 @@ class STMEMExpert(Published):
         source="github.com/bakqui/ST-MEM",
         batch=1,
         seen=("chapman_shaoxing", "ningbo", "code15"),
-        caveats=("weights for non-commercial use only (CC BY-NC 4.0, VUNO Inc.)",),
     )
 
     @staticmethod
