@@ -1,6 +1,7 @@
 """An expert's weights are kept whole, checked whenever they are loaded, or not there."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from enecg.errors import WeightsError
-from enecg.weights import Origin, find_kept, layout_of, load_kept, pull_weights, weights_folder
+from enecg.weights import Kept, Origin, find_kept, layout_of, load_kept, pull_weights, weights_folder
 
 from .conftest import COMMIT
 
@@ -125,7 +126,8 @@ def test_terms_are_accepted_once(shelf, file):
         refused("CC BY-NC 4.0: no commercial use.*--accept-licence", shelf, NON_COMMERCIAL, **options)
     kept = pull(NON_COMMERCIAL, accept_licence=True)
     assert kept.accepted == NON_COMMERCIAL.terms
-    assert pull(NON_COMMERCIAL) == kept
+    assert pull(NON_COMMERCIAL) == pull(NON_COMMERCIAL, again=True) == kept
+    assert pull(NON_COMMERCIAL, file=file).accepted == NON_COMMERCIAL.terms
 
 
 def test_other_terms_have_to_be_accepted_anew_but_nothing_is_pulled_again(shelf, hub):
@@ -250,6 +252,24 @@ def test_what_a_later_version_adds_to_the_note_is_passed_over(shelf, hub):
     note = shelf / "heart" / "weights.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "later": [1]}))
     assert find_kept("heart") == kept
+
+
+def test_where_no_note_can_be_written_no_weights_stay(shelf, file, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    other = tmp_path / "other.pt"
+    torch.save({"model": {**STATE, "conv.bias": torch.zeros(2)}}, other)
+    with monkeypatch.context() as during:
+        during.setattr(Kept, "write", full)
+        with pytest.raises(WeightsError, match="No space left on device; nothing was changed"):
+            pull(file=file)
+        assert here(shelf) == []
+    pull(file=file)
+    monkeypatch.setattr(Kept, "write", full)
+    refused("No space left on device", shelf, file=other)
+    refused("No space left on device", shelf, file=file)
+    same(load_kept("heart"))
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(shelf, hub):

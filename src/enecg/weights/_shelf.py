@@ -135,7 +135,7 @@ def pull_weights(
     folder = _folder(name)
     anew = again or file is not None
     kept = None if anew else _whole(name)
-    if origin.terms and not accept_licence and not (kept and kept.accepted == origin.terms):
+    if origin.terms and not accept_licence and _accepted(name) != origin.terms:
         raise WeightsError(f"{name}: {origin.terms}. Read the licence; if you accept it, say so with --accept-licence")
     if kept and kept.accepted == origin.terms:
         return kept
@@ -180,6 +180,15 @@ def _whole(name: str) -> Kept | None:
         return None
 
 
+def _accepted(name: str) -> str:
+    """The terms that were accepted the last time."""
+    try:
+        kept = find_kept(name)
+    except WeightsError:
+        return ""
+    return kept.accepted if kept else ""
+
+
 @contextmanager
 def _one_at_a_time(folder: Path, name: str, progress: bool) -> Iterator[None]:
     """An expert's folder for this process alone. Raises WeightsError where the disk refuses, then and within."""
@@ -215,6 +224,7 @@ def _keep(path: Path, source: str, folder: Path, origin: Origin, layout: Layout,
     state = fit_state(state, layout, unused, source)
     content = content_digest(state)
     target = folder / f"weights-{content[:16]}.safetensors"
+    new = not target.exists()
     with written_aside(target) as aside:
         write_safetensors(state, aside)
         sha256 = sha256_of(aside)
@@ -228,7 +238,12 @@ def _keep(path: Path, source: str, folder: Path, origin: Origin, layout: Layout,
         pulled=time.strftime("%Y-%m-%d"),
         by=__version__,
     )
-    kept.write(folder)
+    try:
+        kept.write(folder)
+    except OSError:
+        if new:
+            target.unlink(missing_ok=True)
+        raise
     for other in (*folder.glob("weights-*.safetensors"), *folder.glob(".download-*")):
         if other.name != kept.file:
             with suppress(OSError):  # On some systems it stays while somebody reads it.
