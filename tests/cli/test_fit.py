@@ -53,6 +53,7 @@ def test_fit_learns_from_two_data_sets_and_a_task_of_ones_own(enecg, clinic, dat
     assert said["n_recordings"] == 23
     assert said["tasks"]["weak"] == {"n_recordings": 20, "n_subjects": 20}
     assert said["tasks"]["sex"]["n_recordings"] == 23
+    assert said["caveats"] == {}
     one = sorted(clinic.glob("*.hea"))[0]
     code, out, _ = enecg("predict", one, "--bundle", bundle, "--json")
     assert code == 0
