@@ -35,6 +35,7 @@ DATA_SETS = {
     "heedb",
     "mimic-iv-ecg",
     "ningbo",
+    "time-series-pile",
     "traffic",
     "weather",
 }
