@@ -41,12 +41,12 @@ class AdaptSettings:
 
     rank: int = 8
     alpha: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     head_learning_rate: float = 1e-3
     head_steps: int = 300
     batch: int = 8
-    max_epochs: int = 10
-    patience: int = 3
+    max_epochs: int = 8
+    patience: int = 8
     validation: float = 0.15
 
 
@@ -95,18 +95,21 @@ def adapt_expert(
         learned = {name: column[rows] for name, column in columns.items()}
         work = _Work(base, windows, learned, asked, held, settings, seed)
         bar.step("head", 0.1)
-        before = work.train_head()
-        losses: list[float] = []
-        while len(losses) < settings.max_epochs and not _stale([before, *losses], settings.patience):
-            bar.step(f"epoch {len(losses) + 1}", 0.2 + 0.8 * len(losses) / settings.max_epochs)
-            losses.append(work.train_epoch())
-            if losses[-1] < min([before, *losses[:-1]]):
+        alone = work.train_head()
+        before, adapted, losses = float(alone.mean()), alone, [float(alone.mean())]
+        while len(losses) <= settings.max_epochs and not _stale(losses, settings.patience):
+            bar.step(f"epoch {len(losses)}", 0.2 + 0.8 * (len(losses) - 1) / settings.max_epochs)
+            found = work.train_epoch()
+            losses.append(float(found.mean()))
+            if losses[-1] < min(losses[:-1]):
+                adapted = found
                 work.keep()
-    after = min(losses)
-    if after >= before:
+    after, gain = min(losses[1:]), alone - adapted
+    # One standard error, of recordings that are paired: less is what chance gives.
+    if gain.mean() <= gain.std() / len(gain) ** 0.5:
         raise FitError(
-            f"{full}: LoRA did not help on {int(held.sum())} validation recordings (loss {before:.4f} with the head "
-            f"alone, {after:.4f} with LoRA; 1 is the trivial answer). Nothing was kept; use {expert} frozen"
+            f"{full}: LoRA did not help on {len(gain)} validation recordings (loss {before:.4f} with the head alone, "
+            f"{after:.4f} with LoRA; 1 is the trivial answer). Nothing was kept; use {expert} frozen"
         )
     known = sorted({person for person in people if person is not None})
     return write_adapter(
@@ -212,36 +215,43 @@ class _Work:
                 {"params": self._rows(), "lr": settings.head_learning_rate, "weight_decay": 0.01},
             ]
         )
+        # Slowly at first: full steps would throw away the head that was just fitted.
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            max_lr=[settings.learning_rate, settings.head_learning_rate],
+            total_steps=max(11, settings.max_epochs * -(-len(self.train) // settings.batch)),
+        )
 
-    def train_head(self) -> float:
-        """Fit the head to the frozen embedding; its loss on the validation subjects."""
+    def train_head(self) -> npt.NDArray[np.float64]:
+        """Fit the head to the frozen embedding; its loss on each validation recording."""
         import torch
 
         optimiser = torch.optim.AdamW(self._rows(), lr=5e-3, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=self.settings.head_steps)
-        best, kept = self._loss(self.frozen[self.validation], self.validation), self._head_state()
+        best, kept = self._losses(self.frozen[self.validation]), self._head_state()
         for step in range(self.settings.head_steps):
             places = self._draw(min(256, len(self.train)))
             self._step(optimiser, self.frozen[places], places)
             schedule.step()
             if step % 25 == 24:
-                loss = self._loss(self.frozen[self.validation], self.validation)
-                if loss < best:
-                    best, kept = loss, self._head_state()
+                losses = self._losses(self.frozen[self.validation])
+                if losses.mean() < best.mean():
+                    best, kept = losses, self._head_state()
         with torch.no_grad():
             for row, value in zip(self._rows(), kept, strict=True):
                 row.copy_(value)
         return best
 
-    def train_epoch(self) -> float:
-        """One pass over the training recordings; the loss on the validation subjects after it."""
+    def train_epoch(self) -> npt.NDArray[np.float64]:
+        """One pass over the training recordings; the loss on each validation recording after it."""
         order = self.train[self._permutation()]
         size = self.settings.batch
         for start in range(0, len(order), size):
             places = order[start : start + size]
             self._step(self.optimiser, (self._forward(places) - self.mean) * self.inverse, places)
+            self.schedule.step()
         found = (self._embed(self.validation) - self.mean) * self.inverse
-        return self._loss(found, self.validation)
+        return self._losses(found)
 
     def keep(self) -> None:
         """Remember the adapters as they are."""
@@ -294,14 +304,17 @@ class _Work:
     def _outputs(self, x: "torch.Tensor") -> "dict[str, torch.Tensor]":
         return {name: x @ weight + bias for name, (weight, bias) in self.heads.items()}
 
-    def _loss(self, x: "torch.Tensor", places: Rows) -> float:
-        """Mean over tasks of the loss relative to the trivial answer's."""
+    def _losses(self, x: "torch.Tensor") -> npt.NDArray[np.float64]:
+        """Of each validation recording: mean over the tasks it has a label for, relative to the trivial answer."""
         import torch
 
-        targets = {name: part[places] for name, part in self.targets.items()}
-        there = {name: float((~part.isnan().any(dim=1)).float().mean()) for name, part in targets.items()}
         with torch.no_grad():
-            return float(sum_losses(self._outputs(x), targets, self.spaces, there)) / len(self.spaces)
+            outputs = self._outputs(x)
+        found = [
+            space.loss(outputs[name].numpy(), self.targets[name][self.validation].numpy()) / space.trivial
+            for name, space in self.spaces.items()
+        ]
+        return np.asarray(np.nanmean(np.stack(found), axis=0))
 
     def _rows(self) -> "list[torch.Tensor]":
         return [part for pair in self.heads.values() for part in pair]
