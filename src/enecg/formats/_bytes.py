@@ -1,4 +1,4 @@
-"""Bytes read in order and within bounds: whatever a damaged file says of lengths, nothing beyond its end is looked at."""
+"""Bytes read in order and within bounds: whatever lengths a damaged file tells, nothing beyond its end is looked at."""
 
 import binascii
 from mmap import mmap
@@ -21,7 +21,7 @@ class Cursor:
 
     def __init__(self, data: Buffer, path: Path, what: str, *, order: Order = "little", offset: int = 0) -> None:
         self._data = memoryview(data).cast("B")
-        self._next = 0
+        self._last = self._next = 0
         self.path, self.what, self.order, self.offset = path, what, order, offset
 
     @property
@@ -36,6 +36,7 @@ class Cursor:
 
     def view(self, n: int) -> memoryview:
         """The next `n` bytes, not copied."""
+        self._last = self._next
         if not 0 <= n <= self.left:
             raise self.wrong(f"{n} bytes expected, {self.left} left; it is cut short or damaged: copy it again")
         self._next += n
@@ -59,12 +60,12 @@ class Cursor:
         return int.from_bytes(self.view(n), self.order, signed=True)
 
     def text(self, n: int, encoding: str = "latin-1") -> str:
-        """The text in a field of `n` bytes, which ends at the first zero; what is no text in this encoding is marked."""
+        """The text in a field of `n` bytes, up to the first zero; what is no text in this encoding is marked."""
         return self.take(n).decode(encoding, "replace").partition("\0")[0].strip()
 
     def wrong(self, problem: str) -> ReadError:
-        """An error that says where in the file the problem is."""
-        return ReadError(f"{self.path}: {self.what}, byte {self.at}: {problem}")
+        """An error that says where in the file was read last."""
+        return ReadError(f"{self.path}: {self.what}, byte {self.offset + self._last:,}: {problem}")
 
 
 def contents(path: Path, largest: int, what: str) -> Cursor:
