@@ -18,11 +18,17 @@ from enecg.signal.leads import derive, einthoven_residual
 DISAGREE = 0.05
 """Einthoven residual above which limb leads do not agree; recordings in order have less than 0.01."""
 
+_SEEN = 1_000
+"""Samples, about, that Einthoven's law is asked of."""
+
 ENDLESS = 1e30
 """mV that no file means; what is merely far too large is read, and told by the quality grade."""
 
 _SEX = {"m": "male", "male": "male", "f": "female", "female": "female", "w": "female", "1": "male", "2": "female"}
 """1 and 2 are those of ISO 5218, which SCP-ECG, ISHNE and MFER use."""
+
+_YEARS = {"a": 1.0, "y": 1.0, "mo": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25, "h": 1 / 8766}
+"""In one unit, by how its name begins (`a` is UCUM's year, in aECG)."""
 
 _OLDEST = 130.0
 
@@ -48,12 +54,14 @@ def finished(
     if endless:
         raise ReadError(f"{path}: lead {endless[0]}: amplitudes beyond measure; the file's scale must be wrong")
     said = list(notes)
-    if len(named) == len(signal) and einthoven_residual(signal, named) > DISAGREE:
-        residual = einthoven_residual(signal, named)
+    if len(named) == len(signal):
+        # A law of every sample is seen in some of them; a day's recording need not be held in double precision.
+        residual = einthoven_residual(signal[:, :: max(1, signal.shape[1] // _SEEN)], named)
+    if len(named) == len(signal) and residual > DISAGREE:
         said.append(f"the limb leads disagree with Einthoven's law (residual {residual:.2f}); nothing was changed")
     try:
         recording = Recording(
-            signal=signal.astype(np.float32),
+            signal=signal.astype(np.float32, copy=False),
             rate=rate,
             leads=tuple(named),
             id=facts.pop("id", None) or legible(path.stem),
@@ -83,9 +91,21 @@ def lead_of(path: Path, name: str) -> str:
         raise LeadError(f"{path}: {error}") from error
 
 
+def person(text: str | None) -> str | None:
+    """A Recording's `subject` from a patient's id; None where it was blanked out (`XXXX`, `---`)."""
+    return f"file:{text}" if text and set(text.lower()) - set("x-*?_. ") else None
+
+
 def sex_of(text: str | None) -> str | None:
     """`M`, `female`, `1` as "male" or "female"; None for anything else."""
     return None if text is None else _SEX.get(text.strip().lower())
+
+
+def in_years(value: float | None, unit: str | None) -> float | None:
+    """An age in years, from one in years, months, weeks, days or hours; None if either is not known."""
+    short = (unit or "").strip().lower()
+    factor = next((factor for begins, factor in _YEARS.items() if short.startswith(begins)), None)
+    return None if value is None or factor is None else value * factor
 
 
 def age_of(years: float | None) -> float | None:
@@ -107,3 +127,8 @@ def moment(*parts: int) -> datetime | None:
         return datetime(*parts)  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         return None
+
+
+def possible(name: str, value: float) -> bool:
+    """Whether a measurement of this name can have this value."""
+    return value > 0 or not name.endswith(("_ms", "_bpm"))
