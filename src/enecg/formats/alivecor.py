@@ -23,7 +23,7 @@ NAME = "AliveCor ATC"
 EXPECTED = "an AliveCor ATC file, which begins with the letters ALIVE"
 
 _MAGIC = b"ALIVE\0\0\0"
-_LARGEST = 2**28
+_LARGEST = 2**26
 """Bytes; half a minute of twelve leads has 216,000."""
 
 _LEADS = {f"ecg{sign}".encode(): lead for sign, lead in zip(" 23456789abc", STANDARD_LEADS, strict=True)}
