@@ -100,6 +100,13 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "The same, tested on the recordings at hand of the PhysioNet/CinC Challenge 2021 that are not PTB-XL's.",
     ),
     (
+        "published-five",
+        "The paper's five experts, random weights",
+        "MOMENT, TEMPO, ECG-FM (published sizes, random weights, since theirs cannot be pulled everywhere), DLinear and "
+        "TimesNet as one ensemble on 300 PTB-XL patients, three folds by subject: that all five run together, in both "
+        "recipes and in little memory. What random networks answer says nothing about the published ones.",
+    ),
+    (
         "starter",
         "The starter bundle",
         "`rocket-small` and `measurements`, trained by `make starter` on PTB-XL, LUDB, Challenge and simulated "
@@ -135,6 +142,11 @@ def section(record: Mapping[str, Any], title: str, note: str, name: str) -> str:
     about, rows = record["about"], record["rows"]
     said = f"{about['tested']:,} recordings tested, {about['refused']} refused. "
     said += f"`results/{name}.json`, `{about['command']}`"
+    if "embedding peak MiB" in about:
+        said += f". Embedding took {about['embedding seconds']} s (on busy cores) and {about['embedding peak MiB']} MiB"
+        said += " at most: experts are in memory one at a time"
+    for expert, caveat in about.get("caveats", {}).items():
+        said += f". `{expert}`: {caveat}"
     tables = [systems(rows), gains(rows), certainty(rows), groups(rows), costs(rows)]
     return "\n\n".join([f"## {title}", note, said + ".", *(table for table in tables if table)]) + "\n"
 
