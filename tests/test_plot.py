@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enecg.plot import DPI, HEAD_MM, LIMIT_MM, MARGIN_MM, PAPER_MM, _mm, _wrapped, plot_recording
+from enecg.paper import LIMIT_MM, PAPER_MM
+from enecg.plot import DPI, HEAD_MM, MARGIN_MM, _mm, _wrapped, plot_recording
 from enecg.predictions import Prediction, TaskPrediction
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.simulation import simulate_one

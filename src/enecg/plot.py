@@ -3,7 +3,7 @@
 The unit of every axis here is a millimetre. At the default resolution (127 dpi) it is five pixels, so that the paper's
 lines fall on whole ones. The page is as wide as A4 on its side and as long as its contents need.
 
-Imports predictions and report; imported by cli.
+Imports paper, predictions and report; imported by cli.
 """
 
 from dataclasses import dataclass
@@ -11,39 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from enecg import report
 from enecg._version import __version__
+from enecg.paper import PAPER_MM, PULSE_MM, SECONDS, Row, Trace, height_of, pulse, rows_of, said_of
 from enecg.predictions import Prediction, TaskPrediction
-from enecg.recording import STANDARD_LEADS, Recording
-from enecg.signal.filters import highpass
+from enecg.recording import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MM_PER_S, MM_PER_MV = 25.0, 10.0
 DPI = 127
 PAGE_MM = 297.0
 MARGIN_MM, HEAD_MM, FOOT_MM = 16.0, 14.0, 10.0
-PULSE_MM = 10.0
-"""Left of the traces, for the calibration pulse."""
-SECONDS, PAPER_MM = 10.0, 265.0
-ROW_MM = 20.0
-"""How far a row's zero line is from its neighbours' at least; tall traces take more, so that rows never overlap."""
-LIMIT_MM = 32.0
-"""What is further from the zero line is cut off, and the foot says so."""
-BASELINE_HZ = 0.5
 
 _INCH = 25.4
 _GRID, _FINE, _INK, _GREY, _MARK = "#e0968f", "#f7dcd9", "#15151f", "#5a5a66", "#0b4f8a"
 _GAP_MM, _COLUMNS = 5.0, 4
 _LEADING = 0.46
 """Millimetres from line to line for each point of letter size."""
-
-Layout = list[list[tuple[str, float, float]]]
-Array = npt.NDArray[np.float32]
 
 
 def plot_recording(
@@ -58,8 +45,8 @@ def plot_recording(
     """
     from matplotlib.figure import Figure
 
-    rows = _rows(recording)
-    paper_mm = 5.0 * np.ceil((rows[-1].zero + rows[-1].below) / 5)
+    rows = rows_of(recording)
+    paper_mm = height_of(rows)
     blocks = [] if prediction is None else _blocks(prediction)
     answers_mm = _place(blocks)
     height = HEAD_MM + paper_mm + FOOT_MM + answers_mm
@@ -73,7 +60,7 @@ def plot_recording(
     )
     _grid(paper, paper_mm)
     for row in rows:
-        paper.plot(*_pulse(row.zero), color=_INK, linewidth=0.8, solid_joinstyle="miter")
+        paper.plot(*pulse(row.zero), color=_INK, linewidth=0.8, solid_joinstyle="miter")
         for trace in row.traces:
             _draw(paper, trace, row.zero)
     _head(page, recording)
@@ -89,84 +76,12 @@ def plot_recording(
 # -- the traces ----------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Trace:
-    """A lead's piece in mm. x from the paper's left edge, y upwards from the row's zero line, NaN where missing."""
-
-    lead: str
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    label: float
-    cut: bool
-
-
-@dataclass
-class _Row:
-    """Traces side by side. above, below : mm that they need;  zero : mm from the paper's top to their zero line."""
-
-    traces: list[_Trace]
-    above: float
-    below: float
-    zero: float = 0.0
-
-
-def _layout(recording: Recording) -> Layout:
-    """Rows of (lead, where it starts, how long it is), in s."""
-    length = min(recording.seconds, SECONDS)
-    more = [name for name in recording.leads if name not in STANDARD_LEADS]
-    columns = 4 + -(-len(more) // 3)
-    if not set(STANDARD_LEADS) <= set(recording.leads) or length < columns or columns > 6:
-        return [[(name, 0.0, length)] for name in recording.leads]
-    part = length / columns
-    names = [*STANDARD_LEADS, *more]
-    rows = [[(name, place * part, part) for place, name in enumerate(names[row::3])] for row in range(3)]
-    return [*rows, [("II", 0.0, length)]]
-
-
-def _rows(recording: Recording) -> list[_Row]:
-    signal = recording.signal[:, : round(SECONDS * recording.rate)]
-    if recording.seconds > 1:
-        signal = highpass(signal, recording.rate, BASELINE_HZ)
-    rows = []
-    for pieces in _layout(recording):
-        traces = [_trace(signal[recording.leads.index(piece[0])], recording.rate, *piece) for piece in pieces]
-        highest = max([MM_PER_MV, *(trace.label + 3 for trace in traces), *(_top(trace.y) for trace in traces)])
-        lowest = max([3.0, *(_top(-trace.y) for trace in traces)])
-        rows.append(_Row(traces, highest + 1, lowest + 1))
-    zero, before = 0.0, None
-    for row in rows:
-        distance = row.above if before is None else max(ROW_MM, before.below + row.above)
-        row.zero = zero = 5.0 * np.ceil((zero + distance) / 5)
-        before = row
-    return rows
-
-
-def _trace(samples: Array, rate: float, lead: str, start: float, length: float) -> _Trace:
-    part = samples[round(start * rate) : round((start + length) * rate)].astype(np.float64) * MM_PER_MV
-    x = PULSE_MM + (start + np.arange(len(part)) / rate) * MM_PER_S
-    y = np.clip(part, -LIMIT_MM, LIMIT_MM)
-    # The name stands above whatever the trace does below it.
-    under = _top(y[x - x[0] < 3 + 2 * len(lead)])
-    return _Trace(lead, x, y, max(7.0, under + 1), cut=bool((np.abs(part) > LIMIT_MM).any()))
-
-
-def _top(y: npt.NDArray[np.float64]) -> float:
-    return float(np.nanmax(y, initial=0.0))
-
-
-def _draw(axes: "Axes", trace: _Trace, zero: float) -> None:
+def _draw(axes: "Axes", trace: Trace, zero: float) -> None:
     axes.plot(trace.x, zero - trace.y, color=_INK, linewidth=0.8, solid_joinstyle="round", gid=f"lead {trace.lead}")
     first = trace.x[0]
-    missing = "" if np.isfinite(trace.y).any() else " (no samples)"
-    name = trace.lead + missing
-    axes.text(first + 1, zero - trace.label, name, fontsize=8, fontweight="bold", color=_INK, va="baseline")
+    axes.text(first + 1, zero - trace.label, trace.name, fontsize=8, fontweight="bold", color=_INK, va="baseline")
     if first > PULSE_MM:
         axes.plot([first, first], [zero - 2, zero + 2], color=_INK, linewidth=0.8)
-
-
-def _pulse(zero: float) -> tuple[list[float], list[float]]:
-    """The calibration pulse: 1 mV for 200 ms."""
-    return [1, 3, 3, 8, 8, PULSE_MM], [zero - (MM_PER_MV if 1 < k < 4 else 0) for k in range(6)]
 
 
 def _grid(axes: "Axes", height: float) -> None:
@@ -223,13 +138,8 @@ def _head(page: "Axes", recording: Recording) -> None:
         _text(page, PAGE_MM - MARGIN_MM, HEAD_MM - 4, _Line("SIMULATED", 9, bold=True, colour=_MARK, align="right"))
 
 
-def _foot(page: "Axes", recording: Recording, rows: list[_Row], y: float) -> None:
-    drawn = f"   high-pass {BASELINE_HZ:g} Hz" if recording.seconds > 1 else ""
-    said = f"{MM_PER_S:g} mm/s   {MM_PER_MV:g} mm/mV{drawn}"
-    cut = list(dict.fromkeys(trace.lead for row in rows for trace in row.traces if trace.cut))
-    if cut:
-        said += f"   cut off at {LIMIT_MM / MM_PER_MV:g} mV: {', '.join(cut)}"
-    _text(page, MARGIN_MM, y, _Line(_shortened(said, 7.5, PAPER_MM - 95)))
+def _foot(page: "Axes", recording: Recording, rows: list[Row], y: float) -> None:
+    _text(page, MARGIN_MM, y, _Line(_shortened(said_of(recording, rows), 7.5, PAPER_MM - 95)))
     right = f"enecg {__version__}, research use only, not a medical device"
     _text(page, PAGE_MM - MARGIN_MM, y, _Line(right, 7, colour=_GREY, align="right"))
 
