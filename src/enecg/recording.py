@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +33,8 @@ OTHER_LEADS = (
     "MLI",
     "MLII",
     "MLIII",
+    "MCL1",
+    "V",
     "V2R",
     "V3R",
     "V4R",
@@ -52,7 +54,9 @@ OTHER_LEADS = (
     "AS",
     "AI",
 )
-"""Further leads that are known by name: Frank, modified limb, right-sided and posterior, bipolar chest, EASI."""
+"""Further leads that are known by name: Frank, modified limb, a monitor's chest leads (V: it does not say where),
+right-sided and posterior, bipolar chest, EASI.
+"""
 
 LOWEST_RATE, HIGHEST_RATE = 1.0, 1e6
 """Hz between which a sampling rate can be an ECG's; a few bytes at a thousandth of one would be hours of signal."""
@@ -65,6 +69,7 @@ _SPELLING |= {"l1": "I", "l2": "II", "l3": "III", "di": "I", "dii": "II", "diii"
 _SPELLING |= {"vx": "X", "vy": "Y", "vz": "Z", "ml1": "MLI", "ml2": "MLII", "ml3": "MLIII"}
 
 
+@lru_cache(maxsize=1024)
 def standard_lead(name: str) -> str:
     """The standard spelling of a lead's name: `avr`, `AVR` and `Lead aVR` are all `aVR`.
 

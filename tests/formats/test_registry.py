@@ -23,6 +23,15 @@ def test_a_file_is_known_by_its_content_and_not_by_its_ending(record, tmp_path):
         read(tmp_path / "letter.hea")
 
 
+def test_a_file_that_the_header_beside_it_does_not_name_is_not_its_record(record, tmp_path):
+    # Annotations (`100.atr`) and other formats' files may be called like a record.
+    path = record(name="100")
+    (tmp_path / "100.atr").write_bytes(bytes(range(100)))
+    with pytest.raises(ReadError, match=r"100\.atr: not a recording of a known format"):
+        read(tmp_path / "100.atr")
+    assert find(tmp_path) == [path]
+
+
 def test_a_name_with_a_dot_means_its_own_record_before_another(record):
     record(name="a", samples=[[1, 1], [1, 1]])
     record(name="a.b", samples=[[2, 2], [2, 2]])
@@ -75,6 +84,11 @@ def test_a_record_that_is_called_like_a_segment_is_found(record, tmp_path):
     record(name="ecg_0001")
     record(name="scan_layout")
     assert [path.name for path in find(tmp_path)] == ["ecg_0001.hea", "scan_layout.hea"]
+
+
+def test_signal_files_belong_to_the_record_that_names_them(record, tmp_path):
+    path = record(file="elsewhere_e.dat")
+    assert find(tmp_path) == [path]
 
 
 def test_segments_are_not_recordings_of_their_own(record, tmp_path):

@@ -10,7 +10,7 @@ import wfdb
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from enecg.errors import EnECGError, ReadError, UnitError
+from enecg.errors import EnECGError, LeadError, ReadError, UnitError
 from enecg.formats import read
 from enecg.formats.wfdb import facts, parts
 from enecg.recording import STANDARD_LEADS, Recording
@@ -142,8 +142,9 @@ def test_a_header_without_gain_means_200_to_the_millivolt_and_says_so(record, li
     # header(5): a gain of zero or a missing one means "uncalibrated"; 200 may be assumed.
     path = record(samples=[[200, 400]], lines=[line])
     if line == "one.dat 16":
-        with pytest.raises(ReadError, match="signal 1 has no name"):
+        with pytest.raises(LeadError, match="found signal 1, which has no name"):
             read(path)
+        np.testing.assert_allclose(read(path, leads=["V1"]).signal, [[1, 2]])
         return
     found = read(path)
     np.testing.assert_allclose(found.signal, [[1, 2]])
@@ -162,7 +163,7 @@ def test_a_header_without_length_means_the_whole_file(record):
 
 def test_a_unit_that_is_not_known_is_asked_for(record):
     path = record(samples=[[1, 2]], leads=("V1",), gain="1/NU")
-    with pytest.raises(UnitError, match=r"one\.hea: lead V1 has no unit; pass unit="):
+    with pytest.raises(UnitError, match=r"one\.hea: lead V1: does not say the unit of its samples; pass unit="):
         read(path)
     np.testing.assert_allclose(read(path, unit="uV").signal, [[0.001, 0.002]])
 
@@ -182,11 +183,89 @@ def test_a_missing_sample_is_missing(record):
     np.testing.assert_array_equal(np.isnan(found.signal), [[False, True, False], [False, False, False]])
 
 
-def test_several_samples_to_a_frame_are_averaged_and_that_is_said(record):
-    lines = ["one.dat 16x2 1000/mV 16 0 0 0 0 V1", "one.dat 16 1000/mV 16 0 0 0 0 V2"]
-    found = read(record(samples=[[10, 30, 5, 20, 40, 6]], lines=lines, first="one 2 250 2"))
-    np.testing.assert_allclose(found.signal, [[0.02, 0.03], [0.005, 0.006]], rtol=1e-6)
-    assert found.notes == ("V1: several samples to a frame, averaged to the record's rate",)
+def test_leads_of_several_samples_to_a_frame_keep_them_all(record):
+    lines = ["one.dat 16x2 1000/mV 16 0 0 0 0 V1", "one.dat 16x2 1000/mV 16 0 0 0 0 V2"]
+    found = read(record(samples=[[10, 30, 1, 2, 20, 40, 3, 4]], lines=lines, first="one 2 250 2"))
+    np.testing.assert_allclose(found.signal, [[0.01, 0.03, 0.02, 0.04], [0.001, 0.002, 0.003, 0.004]], rtol=1e-6)
+    assert (found.rate, found.notes) == (500, ())
+
+
+@pytest.mark.parametrize(
+    ("frames", "kept", "rate", "left_out"),
+    [
+        ((1, 2, 1), ("V1", "V3"), 250, "V2 (500 Hz)"),
+        ((2, 1, 2), ("V1", "V3"), 500, "V2 (250 Hz)"),
+        ((1, 2, 3), ("V3",), 750, "V1 (250 Hz), V2 (500 Hz)"),
+    ],
+)
+def test_of_leads_of_several_rates_those_of_most_are_read_and_that_is_said(record, frames, kept, rate, left_out):
+    names = ("V1", "V2", "V3")
+    lines = [f"one.dat 16x{frame} 1000/mV 16 0 0 0 0 {name}" for frame, name in zip(frames, names, strict=True)]
+    path = record(samples=[np.arange(4 * sum(frames))], lines=lines, first="one 3 250 4")
+    theirs = wfdb.rdrecord(str(path.with_suffix("")), smooth_frames=False).e_p_signal
+    found = read(path)
+    assert (found.leads, found.rate) == (kept, rate)
+    for lead in kept:
+        np.testing.assert_array_equal(found.lead(lead), theirs[names.index(lead)].astype(np.float32))
+    assert found.notes == (f"left out, for their rate is not the {rate} Hz of the others: {left_out}",)
+
+
+# -- which signals are leads -----------------------------------------------------------------------------------------
+
+
+MONITOR = ("II", "V", "ABP", "PLETH", "Resp")
+
+
+def test_what_a_monitor_records_besides_leads_is_left_out_and_told(record):
+    lines = [
+        f"one.dat 16 1000/{unit} 16 0 0 0 0 {name}"
+        for name, unit in zip(MONITOR, ("mV", "mV", "mmHg", "NU", "Ohm"), strict=True)
+    ]
+    found = read(record(samples=np.arange(50).reshape(5, 10), lines=lines))
+    assert found.leads == ("II", "V")
+    np.testing.assert_allclose(found.signal, np.arange(20).reshape(2, 10) / 1000, rtol=1e-6)
+    assert found.notes == ("left out, for they are no leads by their names: ABP, PLETH, Resp",)
+
+
+def test_a_record_of_no_lead_is_refused_with_what_it_holds(record):
+    with pytest.raises(LeadError, match=r"one\.hea: no signal is called like a lead \(found PLETH, ABP\); pass leads="):
+        read(record(leads=("PLETH", "ABP")))
+
+
+@pytest.mark.parametrize("names", [("col 0", "col 1"), ("ECG 1", "ECG_2"), ("", "")])
+def test_leads_without_a_lead_s_name_are_named_by_the_caller(record, names):
+    path = record(leads=names, samples=np.arange(40).reshape(2, 20))
+    with pytest.raises(LeadError, match=r"one\.hea: no signal is called like a lead .*; pass leads="):
+        read(path)
+    found = read(path, leads=["V6", "mlii"])
+    assert found.leads == ("V6", "MLII")
+    np.testing.assert_allclose(found.signal, np.arange(40).reshape(2, 20) / 1000, rtol=1e-6)
+    with pytest.raises(LeadError, match="1 names in leads= for 2 signals that do not say their lead"):
+        read(path, leads=["V6"])
+
+
+def test_the_header_s_names_count_before_the_caller_s(record):
+    lines = [
+        f"one.dat 16 1000/{unit} 16 0 0 0 0 {name}" for unit, name in [("mV", "ECG"), ("mmHg", "ABP"), ("mV", "V2")]
+    ]
+    found = read(record(samples=np.arange(30).reshape(3, 10), lines=lines), leads=["V1"])
+    assert found.leads == ("V1", "V2")
+    np.testing.assert_allclose(found.signal, np.arange(30).reshape(3, 10)[[0, 2]] / 1000, rtol=1e-6)
+    assert read(record(leads=("V1", "V2")), leads=["V3", "V4"]).leads == ("V1", "V2")
+
+
+def test_a_signal_that_is_not_stored_is_left_out(record):
+    lines = ["~ 0 1000/mV 16 0 0 0 0 V1", "one.dat 16 1000/mV 16 0 0 0 0 V2"]
+    found = read(record(samples=[[1, 2, 3]], lines=lines))
+    assert (found.leads, found.notes) == (("V2",), ("left out, for nothing of them is stored: V1",))
+    np.testing.assert_allclose(found.signal, [[0.001, 0.002, 0.003]], rtol=1e-6)
+
+
+def test_the_caller_s_rate_counts_where_the_header_says_none(record):
+    leads = ("V1", "V2")
+    found = read(record(first="one 2", leads=leads), rate=500)
+    assert (found.rate, found.notes) == (500, ())
+    assert read(record(first="one 2 360", leads=leads), rate=500).rate == 360
 
 
 # -- gains that cannot be true ---------------------------------------------------------------------------------------
@@ -412,6 +491,100 @@ def test_segments_without_a_layout_follow_each_other(segmented):
     np.testing.assert_allclose(read(segmented).lead("II"), [0.1] * 20 + [0.2] * 20, rtol=1e-6)
 
 
+def test_a_segment_s_own_order_and_lack_of_leads_are_kept_to(record, segmented):
+    # Of variable layout: the second segment has its leads in another order and without V5.
+    folder = segmented.parent
+    record(name="s_0001", leads=("I", "II", "V5"), samples=np.arange(60).reshape(3, 20))
+    record(name="s_0002", leads=("II", "RESP", "I"), samples=np.arange(60).reshape(3, 20) + 100, gain="500(-10)/mV")
+    segmented.write_text(segmented.read_text().replace("long/4 2", "long/4 3"))
+    lines = [f"~ 0 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II", "V5")]
+    (folder / "long_layout.hea").write_text("".join(["long_layout 3 500 0\n", *lines]))
+    theirs = wfdb.rdrecord(str(segmented.with_suffix(""))).p_signal.T.astype(np.float32)
+    found = read(segmented)
+    np.testing.assert_array_equal(found.signal[:3], theirs)
+    np.testing.assert_array_equal(np.isnan(found.signal[:3]).sum(axis=1), [5, 5, 25])
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from(["I", "II", "V5"]), st.integers(1, 9)), min_size=1, max_size=6),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    st.integers(1, 3),
+    st.data(),
+)
+def test_any_part_of_any_segments_is_that_part_of_the_whole(told, gaps, frame, data):
+    with tempfile.TemporaryDirectory() as folder:
+        names = ["layout 0"]
+        for number, (missing, n) in enumerate(told):
+            names += [f"~ {number + 1}"] * gaps[number] + [f"s{number} {n}"]
+            leads = [lead for lead in ("V5", "I", "II") if lead != missing]
+            values = np.arange(2 * n * frame, dtype="<i2") + 100 * number
+            lines = [f"s{number}.dat 16x{frame} 1000/mV 16 0 0 0 0 {lead}\n" for lead in leads]
+            Path(folder, f"s{number}.hea").write_text("".join([f"s{number} 2 250 {n}\n", *lines]))
+            Path(folder, f"s{number}.dat").write_bytes(values.tobytes())
+        lines = [f"~ 0x{frame} 1000/mV 16 0 0 0 0 {lead}\n" for lead in ("I", "II", "V5")]
+        Path(folder, "layout.hea").write_text("".join(["layout 3 250 0\n", *lines]))
+        total = sum(int(name.split()[1]) for name in names)
+        path = Path(folder, "long.hea")
+        path.write_text("\n".join([f"long/{len(names)} 3 250 {total}", *names]))
+        theirs = wfdb.rdrecord(str(path.with_suffix("")), smooth_frames=False).e_p_signal
+        whole = read(path)
+        first = data.draw(st.integers(0, whole.n_samples - 1))
+        count = data.draw(st.integers(1, whole.n_samples - first))
+        part = read(path, start=first / whole.rate, seconds=count / whole.rate)
+    assert whole.leads[:3] == ("I", "II", "V5")
+    np.testing.assert_array_equal(whole.signal[:3], np.array(theirs).astype(np.float32))
+    np.testing.assert_array_equal(part.signal, whole.signal[:, first : first + count])
+    assert part.rate == whole.rate == 250 * frame
+
+
+def test_a_part_needs_only_the_segments_that_hold_it(segmented):
+    (segmented.parent / "s_0002.hea").unlink()
+    assert read(segmented, seconds=20 / 500).n_samples == 20
+    with pytest.raises(ReadError, match=r"its file s_0002\.hea is not there"):
+        read(segmented, seconds=26 / 500)
+
+
+def test_a_gap_alone_can_be_read_and_is_missing(segmented):
+    found = read(segmented, start=20 / 500, seconds=5 / 500)
+    assert np.isnan(found.signal).all()
+    assert found.leads == ("I", "II", "III", "aVR", "aVL", "aVF")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("long/4 3 500 45\nlong_layout 0\ns_0001 20\n~ 5\ns_0002 20\n", "announces 3 leads and long_layout.hea 2"),
+        ("long/4 2 500 46\nlong_layout 0\ns_0001 20\n~ 5\ns_0002 20\n", "announces 46 samples and segments of 45"),
+        ("long/5 2 500 45\nlong_layout 0\ns_0001 20\n~ 5\ns_0002 20\n", "announces 5 segments and lists 4"),
+        ("long/2 2 500 41\ns_0001 20\ns_0002 21\n", "s_0002.hea: has another number of samples than the 21"),
+        ("long/2 2 500 40\ns_0001 20\ns_0002 many\n", "the line 's_0002 many' describes no segment"),
+        ("long/1 2 500 0\nlong_layout 0\n", "announces None samples and segments of 0"),
+    ],
+)
+def test_segments_that_do_not_fit_are_told(segmented, text, told):
+    segmented.write_text(text)
+    refused(segmented, told)
+
+
+def test_segments_of_one_layout_hold_the_same_leads(record, segmented):
+    segmented.write_text("long/2 2 500 40\ns_0001 20\ns_0002 20\n")
+    record(name="s_0002", leads=("II", "I"))
+    refused(segmented, "s_0002.hea: other signals than s_0001.hea")
+
+
+def test_segments_of_several_rates_are_refused(record, segmented):
+    lines = [f"s_0002.dat 16x2 1000/mV 16 0 0 0 0 {lead}" for lead in ("I", "II")]
+    record(name="s_0002", lines=lines, samples=np.zeros((4, 20)), first="s_0002 2 500 20")
+    refused(segmented, "s_0002.hea: I: 2 samples to a frame, 1 elsewhere in long.hea")
+
+
+def test_a_checksum_of_a_segment_is_told_by_its_name(segmented):
+    path = segmented.parent / "s_0002.hea"
+    path.write_text(path.read_text().replace(" 0 0 0 0 II", " 0 0 17 0 II"))
+    assert "II: the samples do not sum up to the checksum of s_0002.hea" in read(segmented).notes
+
+
 def test_a_layout_alone_is_no_recording(segmented):
     with pytest.raises(ReadError, match=r"long_layout\.hea"):
         read(segmented.parent / "long_layout.hea")
@@ -427,7 +600,7 @@ def test_a_missing_segment_is_named(segmented, gone, told):
 def test_a_cut_segment_is_named(segmented):
     file = segmented.parent / "s_0002.dat"
     file.write_bytes(file.read_bytes()[:30])
-    with pytest.raises(ReadError, match=r"s_0002\.dat: cut short, 30 bytes of 80"):
+    with pytest.raises(ReadError, match=r"long\.hea: .*s_0002\.dat: cut short, 30 bytes of 80"):
         read(segmented)
 
 
@@ -465,15 +638,6 @@ def test_a_truncated_signal_file_is_named_with_both_sizes(tmp_path, fmt, share):
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
     refused(tmp_path / "one.hea", "one.dat", "cut short", f"of {len(whole)} that", "copy the file again")
-
-
-def test_an_unknown_lead_is_named_with_those_known(record):
-    refused(record(leads=("I", "PLETH")), "one.hea", "unknown lead name 'PLETH'", "aVR", "rename it")
-
-
-def test_a_nameless_lead_is_numbered(record):
-    lines = ["one.dat 16 1000/mV 16 0 0 0 0 I", "one.dat 16 1000/mV 16 0 0 0 0"]
-    refused(record(lines=lines), "signal 2 has no name", "expected")
 
 
 def test_a_lead_that_is_there_twice_is_named(record):
@@ -641,7 +805,18 @@ def test_random_bytes_are_a_recording_or_an_error_of_ours(content):
             assert str(path) in str(error)  # noqa: PT017  either outcome is right
 
 
-def test_a_line_of_text_does_not_ask_for_all_memory(tmp_path):
-    (tmp_path / "endless.hea").write_text("endless/1 12 500 2999999000\n~ 2999999000\n")
-    with pytest.raises(ReadError, match=r"endless\.hea: announces 35,999,988,000 samples; expected 1,036,800,000"):
-        read(tmp_path / "endless.hea")
+def test_a_line_of_text_does_not_ask_for_all_memory(record, tmp_path):
+    path = tmp_path / "endless.hea"
+    path.write_text("endless/1 12 500 2999999000\n~ 2999999000\n")
+    refused(path, "names no segment that holds signals")
+    record(name="s_0001")
+    path.write_text("endless/2 2 500 2999999020\ns_0001 20\n~ 2999999000\n")
+    refused(path, "5,999,998,000 samples are missing between segments; pass start= and seconds=")
+    assert np.isnan(read(path, start=5_000_000, seconds=2).signal).all()
+    path.write_text("endless/3000 2 500 60000\n" + "s_0001 20\n" * 3000)
+    refused(path, "names the segment s_0001 3000 times")
+
+
+def test_thousands_of_signals_are_refused(tmp_path):
+    (tmp_path / "one.hea").write_text("one 50000 500 20\n" + "one.dat 16\n" * 50_000)
+    refused(tmp_path / "one.hea", "announces 50000 leads; expected a record of 1 to 1,000")

@@ -1,128 +1,103 @@
-"""WFDB records (PhysioNet): a text header `.hea` beside `.dat` or `.mat` signal files, read by the package `wfdb`.
+"""WFDB records (PhysioNet): a text header `.hea` beside `.dat` or `.mat` signal files, or other records as segments.
 
-The header is looked at here before `wfdb` sees it: what is missing, cut short or absurd is told in the user's words,
-and no name in a header leads out of its folder. What `wfdb` stumbles over though the record is whole (Georgia's record
-names, dots in names, letters beyond ASCII such as the micro sign) is put into its spelling.
+Of a long record only the frames that are wanted are read, in records of segments only the segments that hold them.
+Samples are those of the package `wfdb` at the full rate of the leads (`smooth_frames=False`), which the tests hold them
+to. Described in header(5) and signal(5) of the WFDB Applications Guide.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from tempfile import TemporaryDirectory
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from enecg.errors import LeadError, ReadError, UnitError
+from enecg.errors import EnECGError, LeadError, ReadError, UnitError
 from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
-from enecg.formats._finish import DISAGREE, finished
+from enecg.formats._finish import DISAGREE, age_of, finished, sex_of
+from enecg.formats._wfdb_header import (
+    EXPECTED,
+    NO_FILE,
+    Header,
+    Signal,
+    decoded,
+    has_segments,
+    header_beside,
+    header_names,
+    is_record_line,
+    read_header,
+    told_lines,
+)
+from enecg.formats._wfdb_samples import check_files, digital_blocks, missing_value
 from enecg.recording import Recording, millivolts_per, standard_lead
-from enecg.signal.leads import einthoven_residual
+from enecg.signal.leads import LIMB_LEADS, einthoven_residual
+
+__all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise"]
 
 NAME = "WFDB"
-EXPECTED = "a WFDB header NAME.hea, whose first line reads NAME LEADS RATE SAMPLES, beside its signal file"
 
-_LARGEST = 4 * 2**20
-"""Bytes; a header of twelve leads has about 800, one of a thousand segments some 30,000."""
+_RATE, _GAIN = 250.0, 200.0
+"""Frames a second, and units to the millivolt, of headers that do not say theirs: the rules of header(5)."""
 
-_MICROVOLTS = 1e-3
-_MOST_SAMPLES = 12 * 86_400 * 1_000
-"""More of them are not read at once: a line of text must not ask for all memory."""
+_MOST_MISSING = 2**26
+"""Missing samples that gaps between segments may make; more are no recording's, but a damaged header's."""
 
-_RECORD_LINE = re.compile(r"\s*(?P<name>\S+?)(/(?P<segments>\d+))?\s+(?P<leads>\d{1,6})(\s+(?P<rate>\S+))?(\s|$)")
-_MAYBE_SEGMENTED = re.compile(rb"^\s*[^#\s]\S*/\d+\s", re.MULTILINE)
-_PLAIN_NAME = re.compile(r"[-\w]+(\.\w+)?", re.ASCII)
-_PLAIN_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d(\.\d{1,6})?( (?P<date>\d{1,2}/\d{1,2}/\d{4}))?")
-_RATE = re.compile(r"(\d+\.?\d*|\.\d+)(/\S*)?")
-_FORM = re.compile(r"(?P<format>\d{1,4})(x(?P<frame>\d{1,9}))?(:\d{1,9})?(\+(?P<offset>\d{1,15}))?")
-_GAIN = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
+_TRUST_SECONDS = 10.0
+"""So much of the beginning is asked whether the gains can be true, whatever part is read."""
+
+_NO_UNIT = ("NU", "nd", "?")
+"""What headers write for a unit that is not known; where the field is missing, it is mV (header(5))."""
+
+_ECG_NAME = re.compile(r"\b(ecg|ekg)", re.IGNORECASE)
 _DATE = re.compile(r"(\d{1,2})[-/](\w{3}|\d{1,2})[-/](\d{4})")
 _TIME = re.compile(r"\b(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?\b")
 _AGE = re.compile(r"(>?)\s*(\d+(?:\.\d+)?)\s*(?:y|yrs?|years?)?", re.IGNORECASE)
-_SEX = {"m": "male", "male": "male", "f": "female", "female": "female"}
-
-# How many bytes hold how many samples; formats 508, 516 and 524 are compressed and have no fixed size.
-_BYTES = {"8": (1, 1), "16": (2, 1), "24": (3, 1), "32": (4, 1), "61": (2, 1), "80": (1, 1), "160": (2, 1)}
-_BYTES |= {"212": (3, 2), "310": (4, 3), "311": (4, 3)}
 
 
-@dataclass(frozen=True)
-class _Header:
-    """The text of a header: its record line, a line for each signal or segment, comments without their `#`."""
+class _Piece(NamedTuple):
+    """A plain record, and where it stands in the whole: its first frame, and the one after its last."""
 
-    path: Path
-    record: str
-    lines: tuple[str, ...]
-    comments: tuple[str, ...]
-
-    @property
-    def called(self) -> re.Match[str]:
-        """The record line's parts: name, segments, leads, rate."""
-        found = _RECORD_LINE.match(self.record)
-        assert found is not None  # `_open` has seen to it
-        return found
-
-    @property
-    def segmented(self) -> bool:
-        """Whether its lines name segments, which are records of their own, and not signals."""
-        return self.called["segments"] is not None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the signal files, or segments, line by line."""
-        return tuple(line.split()[0] for line in self.lines)
-
-    @property
-    def samples(self) -> int | None:
-        """In each lead; None where the header leaves it to the signal file's length."""
-        said = self.record.split()[3:4]
-        return int(said[0]) if said and re.fullmatch(r"\d{1,15}", said[0]) else None
-
-    @property
-    def rest(self) -> str:
-        """What follows the number of samples in the record line: time and date."""
-        return "".join(self.record.split(maxsplit=4)[4:]).strip()
+    header: Header
+    begin: int
+    end: int
 
 
 def recognise(candidate: Candidate) -> bool:
-    """Whether the file, or the header beside it, is a WFDB header."""
-    header = _beside(candidate.path)
+    """Whether the file is a WFDB header, a signal file of the header beside it, or the bare name of a record."""
+    header = header_beside(candidate.path)
     if header is None:
         return False
-    try:
-        with header.open("rb") as file:
-            start = _decode(file.read(2**16))
-    except OSError:
+    own = header == candidate.path
+    lines = told_lines(candidate.text if own else Candidate(header).text)
+    if not lines or not is_record_line(lines[0]):
         return False
-    lines = [line for line in start.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return bool(lines) and _RECORD_LINE.match(lines[0]) is not None
+    return own or candidate.path.name in header_names(lines[1:]) or not candidate.path.is_file()
 
 
 def listed(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Which files of one folder stand for a record, and which belong to one.
 
-    Headers stand for a record, except those of another record's segments; files of the same name but for their ending
-    belong to it. A header that is damaged is listed all the same, so that reading it can say what is wrong.
+    Headers stand for a record, except those of another record's segments; the signal files that they name belong to
+    it. A header that is damaged is listed all the same, so that reading it can say what is wrong.
     """
     headers = [path for path in files if path.suffix == ".hea"]
-    segments = {name for path in headers for name in _segments(path)}
-    stems = {path.stem for path in headers}
-    belonging = [path for path in files if path.stem in stems or path.name in stems]
+    segments: set[str] = set()
+    signals: set[str] = set()
+    for path in headers:
+        first, *lines = _glanced(path) or [""]
+        (segments if has_segments(first) else signals).update(header_names(lines))
+    belonging = [path for path in files if path.name in signals or path.suffix == ".hea"]
     return [path for path in headers if path.stem not in segments], belonging
 
 
 def parts(path: Path) -> list[Path]:
-    """The header and its signal files. Raises ReadError for a header that cannot be understood."""
-    header = _open(path)
-    if not header.segmented:
-        return [header.path, *sorted({header.path.parent / name for name in header.names if name != "~"})]
-    own = (_segment(header, name).path for name in sorted(set(header.names) - {"~"}))
-    return [header.path, *(part for segment in own for part in parts(segment))]
+    """The header and its signal files, or all those of its segments. Raises ReadError if one is not there."""
+    return _parts(read_header(path))
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -130,9 +105,9 @@ def facts(path: Path) -> dict[str, Any]:
 
     Raises ReadError for a header that cannot be understood, and if a file that it names is not there.
     """
-    header = _open(path)
-    for part in parts(header.path):
-        _require(header, part)
+    header = read_header(path)
+    for part in _parts(header):
+        header.part(str(part.relative_to(header.path.parent)))
     return _facts(header.comments)
 
 
@@ -141,262 +116,280 @@ def read(path: Path, ask: Ask) -> Recording:
 
     Amplitudes are the header's, except where its gains cannot be true: if the limb leads break Einthoven's law in
     those units and keep it in digital ones, one digital unit is taken as a microvolt, and a note says so.
+    Leads that have several samples to a frame keep them all; those of another rate than most are left out.
     """
-    header = _open(path)
-    _check(header)
-    record = _wfdb_record(header)
-    if record.p_signal is None or record.p_signal.size == 0:
-        raise ReadError(f"{header.path}: the record holds no samples; expected some for each lead")
-    leads = _leads(header, record.sig_name)
-    notes = _defaults(header, leads)
-    signal = record.p_signal.T * _factors(header, leads, record.units, ask.unit)[:, None]
-    if not header.segmented and einthoven_residual(signal, leads) > DISAGREE:
-        digital = _digital(record)
-        if einthoven_residual(digital, leads) < DISAGREE / 5:
-            signal = digital * _MICROVOLTS
+    header = read_header(path)
+    try:
+        return _recording(header, ask)
+    except EnECGError as error:
+        if header.path.name in str(error):
+            raise
+        raise type(error)(f"{header.path}: {error}") from error  # of a segment, or a signal file
+
+
+def _recording(header: Header, ask: Ask) -> Recording:
+    layout, n_frames = _layout(header)
+    frame_rate, said = _frame_rate(header, ask)
+    leads, notes = _leads(layout, frame_rate, ask)
+    per_frame = layout.signals[next(iter(leads))].per_frame
+    rate = frame_rate * per_frame
+    first, last = ask.span(n_frames * per_frame, rate, header.path)
+    frames = range(first // per_frame, -(-last // per_frame))
+    pieces = list(_pieces(header, layout, n_frames, frames))
+    held = sum(min(piece.end, frames.stop) - max(piece.begin, frames.start) for piece in pieces)
+    if (missing := (len(frames) - held) * per_frame * len(leads)) > _MOST_MISSING:
+        raise ReadError(
+            f"{header.path}: {missing:,} samples are missing between segments; pass start= and seconds= for a part"
+        )
+    signal = np.full((len(leads), last - first), np.nan, dtype=np.float32)
+    for piece in pieces:
+        rows = _rows(header, piece, layout, leads)
+        calibrated = piece.header
+        if not header.segments and not _believable(piece, rows, [*leads.values()], rate, ask):
+            calibrated = _in_microvolts(piece.header)
             notes.append("the header's gains break Einthoven's law; 1 digital unit taken as 1 uV, where it holds")
-    first, last = ask.span(signal.shape[1], record.fs, header.path)
-    said = _facts(header.comments)
+        notes += _fill(signal, first, piece._replace(header=calibrated), rows, frames, ask)
+    told = _facts(header.comments)
     return finished(
         header.path,
         NAME,
-        signal[:, first:last],
-        record.fs,
-        leads,
-        notes,
+        signal,
+        rate,
+        [*leads.values()],
+        [*dict.fromkeys([*said, *notes])],
         acquired=_acquired(header.rest),
-        statements=tuple(said.pop("statements")),
-        **said,
+        statements=tuple(told.pop("statements")),
+        **told,
     )
 
 
-def _beside(path: Path) -> Path | None:
-    """The header that a path means: itself, that of the record so called, or that beside the signal file."""
-    if not path.name:
-        return None
-    for candidate in (path, path.with_name(f"{path.name}.hea"), path.with_suffix(".hea")):
-        if candidate.suffix == ".hea" and candidate.is_file():
-            return candidate
-    return None
+def _parts(header: Header) -> list[Path]:
+    own = sorted({name for name, _ in header.segments} - {NO_FILE})
+    files = [header.path.parent / name for name in sorted(header.files)]
+    return [header.path, *files, *(part for name in own for part in _parts(header.segment(name)))]
 
 
-def _open(path: Path) -> _Header:
-    """The header's text. Raises ReadError if it is not one, is far too large, or names what is not in its folder."""
-    found = _beside(path)
-    if found is None:
-        raise ReadError(f"{path}: no WFDB header ({path.name.removesuffix('.hea')}.hea); expected {EXPECTED}")
-    try:
-        with found.open("rb") as file:
-            text = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise ReadError(f"{found}: cannot be read ({error.strerror})") from error
-    if len(text) > _LARGEST:
-        raise ReadError(f"{found}: over {_LARGEST >> 20} MiB, which no header is; expected {EXPECTED}")
-    lines = [line.strip() for line in _decode(text).splitlines()]
-    told = [line for line in lines if line and not line.startswith("#")]
-    if not told or _RECORD_LINE.match(told[0]) is None:
-        raise ReadError(f"{found}: not a WFDB header; expected {EXPECTED}")
-    comments = tuple(line.strip("# \t") for line in lines if line.startswith("#"))
-    header = _Header(found, told[0], tuple(told[1:]), comments)
-    outside = [name for name in header.names if not _inside(name)]
-    if outside:
-        raise ReadError(
-            f"{found}: names the file {outside[0]}, outside its own folder; expected a file beside the header"
-        )
-    return header
-
-
-def _inside(name: str) -> bool:
-    both = (PurePosixPath(name), PureWindowsPath(name))
-    return not any(path.is_absolute() or path.drive or ".." in path.parts for path in both)
-
-
-def _decode(text: bytes) -> str:
-    """UTF-8, with or without its mark; else Latin-1, in which every byte is a letter."""
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
-
-
-def _segments(path: Path) -> tuple[str, ...]:
-    """Names of its segments, if any; a folder may hold a hundred thousand headers, so most are only glanced at."""
+def _glanced(path: Path) -> list[str]:
+    """The lines of a header, if it is one; a folder may hold a hundred thousand, so most are only glanced at."""
     try:
         with path.open("rb") as file:
-            if _MAYBE_SEGMENTED.search(file.read(4096)) is None:
-                return ()
-        header = _open(path)
-    except (OSError, ReadError):
-        return ()
-    return header.names if header.segmented else ()
+            content = file.read(4096)
+            lines = told_lines(decoded(content))
+            if lines and has_segments(lines[0]):
+                lines = told_lines(decoded(content + file.read(2**22)))
+    except OSError:
+        return []
+    return lines if lines and is_record_line(lines[0]) else []
 
 
-def _require(header: _Header, part: Path) -> None:
-    if not part.is_file():
-        raise ReadError(f"{header.path}: its file {part.name} is not there; copy it beside the header")
+def _layout(header: Header) -> tuple[Header, int]:
+    """The header whose signals are those of the record, and the record's number of frames.
+
+    Of a record of segments that is its first one: of no frames where segments hold different signals (variable layout).
+    """
+    if not header.segments:
+        return header, check_files(header)
+    named = [name for name, _ in header.segments if name != NO_FILE]
+    if not named:
+        raise ReadError(f"{header.path}: names no segment that holds signals; expected one at least")
+    layout = header.segment(named[0])
+    if len(layout.signals) != header.n_signals:
+        raise ReadError(
+            f"{header.path}: announces {header.n_signals} leads and {layout.path.name} {len(layout.signals)}; "
+            "expected as many"
+        )
+    n_frames = sum(length for _, length in header.segments)
+    if n_frames != (header.n_frames or n_frames) or n_frames == 0:
+        raise ReadError(
+            f"{header.path}: announces {header.n_frames} samples and segments of {n_frames}; expected as many"
+        )
+    return layout, n_frames
 
 
-def _segment(header: _Header, name: str) -> _Header:
-    path = header.path.parent / f"{name}.hea"
-    _require(header, path)
-    segment = _open(path)
-    if segment.segmented:
-        raise ReadError(f"{header.path}: its segment {name} has segments itself; expected a plain record")
-    return segment
+def _pieces(header: Header, layout: Header, n_frames: int, wanted: range) -> Iterator[_Piece]:
+    """The plain records that hold the wanted frames."""
+    if not header.segments:
+        yield _Piece(header, 0, n_frames)
+    end = 0
+    for name, length in header.segments:
+        begin, end = end, end + length
+        if name == NO_FILE or length == 0 or end <= wanted.start or begin >= wanted.stop:
+            continue
+        segment = layout if layout.path.stem == name else header.segment(name)
+        if check_files(segment) != length:
+            raise ReadError(f"{segment.path}: has another number of samples than the {length} of {header.path.name}")
+        yield _Piece(segment, begin, end)
 
 
-def _check(header: _Header) -> None:
-    """Counts that do not fit, and signal files that are missing or short, told before wfdb stumbles over them."""
-    for part in parts(header.path):
-        _require(header, part)
-    if header.segmented:
-        whole = (header.samples or 0) * int(header.called["leads"])
-        if whole > _MOST_SAMPLES:
-            raise ReadError(
-                f"{header.path}: announces {whole:,} samples; expected {_MOST_SAMPLES:,} at most, which is a day of "
-                "twelve leads at 1,000 Hz. Cut the record into parts"
+def _leads(layout: Header, frame_rate: float, ask: Ask) -> tuple[dict[int, str], list[str]]:
+    """Which signals are leads, all of one rate, by their number; and what was left out. Raises LeadError if none is.
+
+    A signal that does not say which lead it is takes the caller's `leads`.
+    """
+    signals = layout.signals
+    stored = [n for n, signal in enumerate(signals) if signal.file != NO_FILE] or [*range(len(signals))]
+    leads = {n: lead for n in stored if (lead := _lead(signals[n].name)) is not None}
+    nameless = [n for n in stored if n not in leads and (not signals[n].name or _ECG_NAME.search(signals[n].name))]
+    if ask.leads is not None and (nameless or not leads):
+        nameless = nameless or [n for n in stored if _is_voltage(signals[n].unit)]
+        if len(nameless) != len(ask.leads):
+            raise LeadError(
+                f"{layout.path}: {len(ask.leads)} names in leads= for {len(nameless)} signals that do not say their "
+                f"lead ({_names(signals, nameless)}); expected one for each"
             )
-        for name in sorted(set(header.names) - {"~"}):
-            _check(_segment(header, name))
-        return
-    rate, announced = header.called["rate"], int(header.called["leads"])
-    if rate is not None and _RATE.fullmatch(rate) is None:
-        raise ReadError(f"{header.path}: a rate of {rate!r}; expected a number of Hz after the number of leads")
-    if header.samples is None and len(header.record.split()) > 3:
-        raise ReadError(f"{header.path}: {header.record.split()[3]!r} samples; expected a whole number after the rate")
-    if announced == 0:
-        raise ReadError(f"{header.path}: announces no leads; expected a record with signals")
-    if announced != len(header.lines):
-        raise ReadError(
-            f"{header.path}: announces {announced} leads and describes {len(header.lines)}; expected a line for each"
+        leads = dict(sorted((leads | dict(zip(nameless, ask.leads, strict=True))).items()))
+    elif not leads:
+        raise LeadError(
+            f"{layout.path}: no signal is called like a lead (found {_names(signals, stored)}); pass leads= if they are"
         )
-    forms = [_FORM.fullmatch(" ".join(line.split()[1:2])) for line in header.lines]
-    for line, form in zip(header.lines, forms, strict=True):
-        if form is None:
-            raise ReadError(f"{header.path}: the line {line!r} describes no signal; expected FILE FORMAT GAIN ... LEAD")
-    for name in set(header.names) - {"~"}:
-        own = [form for form, file in zip(forms, header.names, strict=True) if form is not None and file == name]
-        _check_size(header, name, own)
-
-
-def _check_size(header: _Header, name: str, forms: Sequence[re.Match[str]]) -> None:
-    """Whether a signal file is as long as its lines say. forms : of each signal that it holds."""
-    size = _BYTES.get(forms[0]["format"])
-    if size is None or not header.samples:
-        return
-    samples = header.samples * sum(int(form["frame"] or 1) for form in forms)
-    expected = int(forms[0]["offset"] or 0) - (-samples * size[0] // size[1])
-    file = header.path.parent / name
-    found = file.stat().st_size
-    if found < expected:
-        raise ReadError(
-            f"{file}: cut short, {found} bytes of {expected} that {header.path.name} announces; copy the file again"
-        )
-
-
-def _wfdb_record(header: _Header) -> Any:
-    """The whole record as wfdb reads it."""
-    import wfdb
-
-    try:
-        with _readable(header) as name, np.errstate(all="ignore"):
-            return wfdb.rdrecord(name, return_res=64)
-    except Exception as error:
-        raise ReadError(
-            f"{header.path}: cannot be read ({error}); compare the header with its files, or copy them again"
-        ) from error
-
-
-@contextmanager
-def _readable(header: _Header) -> Iterator[str]:
-    """The record's name as wfdb takes it: where it would refuse or misread a header, one in its spelling is written
-    aside, with links to the signal files.
-    """
-    if header.segmented or _plain(header):
-        yield str(header.path.with_suffix(""))
-        return
-    with TemporaryDirectory() as folder:
-        links = {name: f"signal{number}.dat" for number, name in enumerate(dict.fromkeys(header.names))}
-        for name, link in links.items():
-            Path(folder, link).symlink_to((header.path.parent / name).resolve())
-        fields = header.record.split(maxsplit=4)[:4]
-        lines = [" ".join(["record", *fields[1:]])]
-        lines += [line.replace(name, links[name], 1) for line, name in zip(header.lines, header.names, strict=True)]
-        text = "\n".join(lines).replace("µ", "u").replace("μ", "u")
-        Path(folder, "record.hea").write_text(text + "\n", encoding="utf-8")
-        yield str(Path(folder, "record"))
-
-
-def _plain(header: _Header) -> bool:
-    """Whether wfdb reads this header as it stands. It knows ASCII only (and would take µV for V), names with one dot,
-    no dot in a record's name, times of the day only, and takes `::` in a path for a chain of file systems.
-    """
-    named = all(_PLAIN_NAME.fullmatch(name) for name in (header.called["name"], *header.names))
-    text = "\n".join((header.record, *header.lines))
-    time = _PLAIN_TIME.fullmatch(header.rest)
-    timed = time is not None and (time["date"] is None or _acquired(header.rest) is not None)
-    return (
-        named
-        and (timed or not header.rest)
-        and text.isascii()
-        and "." not in header.called["name"]
-        and "::" not in str(header.path)
-    )
-
-
-def _defaults(header: _Header, leads: Sequence[str]) -> list[str]:
-    """Notes of what the header leaves to the rules of WFDB: 250 Hz, 200 units to the millivolt (header(5)), and one
-    rate for all leads.
-    """
+    rates = Counter(signals[n].per_frame for n in leads)
+    per_frame = max(rates, key=lambda count: (rates[count], count))
     notes = []
-    if header.called["rate"] is None:
-        notes.append("the header says no rate; 250 Hz by WFDB's rule")
-    if header.segmented:
-        return notes
-    gains = [_GAIN.match((line.split()[2:3] or [""])[0]) for line in header.lines]
-    without = [name for name, gain in zip(leads, gains, strict=True) if gain is None or not float(gain.group())]
-    if without:
-        notes.append(f"{', '.join(without)}: the header says no gain; 200 units to the millivolt by WFDB's rule")
-    forms = [_FORM.match(line.split()[1]) for line in header.lines]
-    averaged = [name for name, form in zip(leads, forms, strict=True) if form and int(form["frame"] or 1) > 1]
-    if averaged:
-        notes.append(f"{', '.join(averaged)}: several samples to a frame, averaged to the record's rate")
+    if other := [n for n in range(len(signals)) if n not in stored]:
+        notes.append(f"left out, for nothing of them is stored: {_names(signals, other)}")
+    if other := [n for n in stored if n not in leads]:
+        notes.append(f"left out, for they are no leads by their names: {_names(signals, other)}")
+    if other := [n for n in leads if signals[n].per_frame != per_frame]:
+        told = ", ".join(f"{leads[n]} ({frame_rate * signals[n].per_frame:g} Hz)" for n in other)
+        notes.append(f"left out, for their rate is not the {frame_rate * per_frame:g} Hz of the others: {told}")
+    return {n: lead for n, lead in leads.items() if n not in other}, notes
+
+
+def _lead(name: str) -> str | None:
+    try:
+        return standard_lead(name)
+    except LeadError:
+        return None
+
+
+def _names(signals: Sequence[Signal], numbers: Sequence[int]) -> str:
+    return ", ".join(signals[n].name or f"signal {n + 1}, which has no name" for n in numbers) or "none"
+
+
+def _is_voltage(unit: str | None) -> bool:
+    try:
+        return unit in (None, *_NO_UNIT) or millivolts_per(str(unit)) > 0
+    except UnitError:
+        return False
+
+
+def _frame_rate(header: Header, ask: Ask) -> tuple[float, list[str]]:
+    """Frames a second, and a note where nobody says them."""
+    if header.rate is not None:
+        return header.rate, []
+    if ask.rate is not None:
+        return ask.rate, []
+    return _RATE, [f"the header says no rate; {_RATE:g} Hz by WFDB's rule"]
+
+
+def _rows(header: Header, piece: _Piece, layout: Header, leads: Mapping[int, str]) -> dict[int, int]:
+    """Which signals of a piece are wanted, and the row of the lead that each is."""
+    rows = {n: row for row, n in enumerate(leads)}
+    if not header.segments:
+        return rows
+    signals = piece.header.signals
+    names = [signal.name for signal in layout.signals]
+    if header.segments[0][1] > 0:
+        if [signal.name for signal in signals] != names:
+            raise ReadError(f"{piece.header.path}: other signals than {layout.path.name}; expected the same")
+    else:
+        by_name = {names[n]: row for n, row in rows.items()}
+        rows = {n: by_name[signal.name] for n, signal in enumerate(signals) if signal.name in by_name}
+    per_frame = layout.signals[next(iter(leads))].per_frame
+    for n in rows:
+        if signals[n].per_frame != per_frame:
+            raise ReadError(
+                f"{piece.header.path}: {signals[n].name}: {signals[n].per_frame} samples to a frame, {per_frame} "
+                f"elsewhere in {header.path.name}; expected one rate"
+            )
+    return rows
+
+
+def _fill(
+    signal: npt.NDArray[np.float32], first: int, piece: _Piece, rows: Mapping[int, int], frames: range, ask: Ask
+) -> list[str]:
+    """Put the wanted frames of a piece in their place, in mV; notes of what was decided about them.
+
+    signal : [lead, sample], whose first sample is number `first` of the record.
+    """
+    signals = piece.header.signals
+    begin = max(frames.start, piece.begin) - piece.begin
+    end = min(frames.stop, piece.end) - piece.begin
+    # A signal that is late by its skew is found so many frames further on.
+    stop = min(end + max((signals[n].skew for n in rows), default=0), piece.end - piece.begin)
+    factors = {n: _factor(piece.header, signals[n], ask) for n in rows}
+    sums = dict.fromkeys(rows, 0)
+    for start, _, samples in digital_blocks(piece.header, [*rows], begin, stop):
+        for n, row in rows.items():
+            one, values = signals[n], samples[n].astype(np.float64)
+            sums[n] += int(values.sum())
+            offset = piece.begin * one.per_frame - first
+            left = max(0, offset + begin * one.per_frame)
+            place = offset + (start - one.skew) * one.per_frame
+            right = min(signal.shape[1], offset + end * one.per_frame, place + len(values))
+            millivolts = _millivolts(one, values, factors[n])
+            if right > max(left, place):
+                signal[row, max(left, place) : right] = millivolts[max(left - place, 0) : right - place]
+    notes = []
+    if without := [signals[n].name for n in rows if signals[n].gain is None]:
+        notes.append(f"{', '.join(without)}: the header says no gain; {_GAIN:g} units to the millivolt by WFDB's rule")
+    if begin == 0 and stop == piece.end - piece.begin:
+        wrong = [signals[n].name for n in rows if signals[n].checksum not in (None, sums[n] % 2**16)]
+        if wrong:
+            notes.append(f"{', '.join(wrong)}: the samples do not sum up to the checksum of {piece.header.path.name}")
     return notes
 
 
-def _leads(header: _Header, names: Sequence[str | None]) -> tuple[str, ...]:
-    nameless = [str(number) for number, name in enumerate(names, start=1) if not name]
-    if nameless:
-        raise ReadError(
-            f"{header.path}: signal {', '.join(nameless)} has no name; expected the lead's at the end of its line"
-        )
+def _millivolts(signal: Signal, values: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.float64]:
+    """Digital values in mV, NaN where missing; `values` are changed. factor : millivolts in the signal's unit."""
+    absent = values == missing_value(signal.form)
+    if signal.baseline:
+        values -= signal.baseline
+    values /= signal.gain or _GAIN
+    if factor != 1:
+        values *= factor
+    if absent.any():
+        values[absent] = np.nan
+    return values
+
+
+def _factor(header: Header, signal: Signal, ask: Ask) -> float:
+    """Millivolts in a signal's unit; what the caller says counts where the header says nothing."""
+    where = f"{header.path}: lead {signal.name}"
+    if signal.unit is None:
+        return 1.0
+    if signal.unit in _NO_UNIT:
+        return ask.millivolts(where)
     try:
-        return tuple(standard_lead(str(name)) for name in names)
-    except LeadError as error:
-        raise ReadError(f"{header.path}: {error}") from error
+        return millivolts_per(signal.unit)
+    except UnitError as error:
+        raise UnitError(f"{where}: {error}") from error
 
 
-def _factors(
-    header: _Header, leads: Sequence[str], units: Sequence[str | None], given: str | None
-) -> npt.NDArray[np.float64]:
-    """Millivolts in one unit of each lead; what the caller says counts where the header says nothing."""
-    factors = []
-    for lead, unit in zip(leads, units, strict=True):
-        said = (unit or "").strip()
-        if said in ("", "NU", "nd", "?"):
-            if given is None:
-                raise UnitError(f"{header.path}: lead {lead} has no unit; pass unit= (V, mV, uV or nV)")
-            said = given
-        try:
-            factors.append(millivolts_per(said))
-        except UnitError as error:
-            raise UnitError(f"{header.path}: lead {lead}: {error}") from error
-    return np.array(factors)
+def _believable(piece: _Piece, rows: Mapping[int, int], leads: Sequence[str], rate: float, ask: Ask) -> bool:
+    """Whether the limb leads keep Einthoven's law in the header's units, or break it in digital ones as well.
+
+    Asked of the record's beginning, so that its parts are read alike.
+    """
+    signals = piece.header.signals
+    limbs = [n for n, row in rows.items() if leads[row] in LIMB_LEADS]
+    if len({(signals[n].gain, signals[n].baseline, signals[n].unit) for n in limbs}) < 2:
+        return True  # one scale for all: no law can tell
+    n_frames = min(piece.end, max(1, int(_TRUST_SECONDS * rate / signals[limbs[0]].per_frame)))
+    blocks = [samples for *_, samples in digital_blocks(piece.header, limbs, 0, n_frames)]
+    digital = {n: np.concatenate([block[n] for block in blocks]).astype(np.float64) for n in limbs}
+    names = [leads[rows[n]] for n in limbs]
+    stored = np.array([np.where(x == missing_value(signals[n].form), np.nan, x) for n, x in digital.items()])
+    physical = np.array(
+        [_millivolts(signals[n], x, _factor(piece.header, signals[n], ask)) for n, x in digital.items()]
+    )
+    broken = einthoven_residual(physical, names) > DISAGREE
+    return not (broken and einthoven_residual(stored, names) < DISAGREE / 2)
 
 
-def _digital(record: Any) -> npt.NDArray[np.float64]:
-    gain, baseline = np.array(record.adc_gain), np.array(record.baseline)
-    return np.asarray(np.round(record.p_signal * gain + baseline).T)
+def _in_microvolts(header: Header) -> Header:
+    """One digital unit as a microvolt in all signals."""
+    return replace(header, signals=tuple(one._replace(gain=1000.0, baseline=0, unit="mV") for one in header.signals))
 
 
 def _acquired(rest: str) -> datetime | None:
@@ -421,8 +414,8 @@ def _facts(comments: Sequence[str]) -> dict[str, Any]:
         word = key.lower()
         if word == "age" and (number := _years(value)) is not None:
             age = number
-        elif word in ("sex", "gender") and value.lower() in _SEX:
-            sex = _SEX[value.lower()]
+        elif word in ("sex", "gender") and (found := sex_of(value)) is not None:
+            sex = found
         else:
             statements.append(f"{key}: {value}" if key else value)
     return {"age": age, "sex": sex, "statements": statements}
@@ -442,5 +435,4 @@ def _years(value: str) -> float | None:
     if found is None:
         return None
     hidden, number = found.groups()
-    years = float(number) + (1 if hidden else 0)
-    return years if years < 130 else None
+    return age_of(float(number) + (1 if hidden else 0))

@@ -64,18 +64,20 @@ def einthoven_residual(signal: npt.NDArray[np.floating], leads: Sequence[str]) -
     if "I" not in leads or "II" not in leads:
         return float("nan")
     rows = list(leads)
-    first, second = signal[rows.index("I")].astype(np.float64), signal[rows.index("II")].astype(np.float64)
-    residuals = []
-    for name in LIMB_LEADS[2:]:
-        if name not in leads:
-            continue
-        lead = signal[rows.index(name)].astype(np.float64)
-        one, two = _FROM_I_AND_II[name]
-        usable = np.isfinite(lead + first + second)
-        if not usable.any():
-            continue
-        spread = np.mean(np.abs(lead[usable] - np.median(lead[usable])))
-        error = np.mean(np.abs(lead - one * first - two * second)[usable])
-        if spread > 0:
-            residuals.append(error / spread)
-    return float(np.median(residuals)) if residuals else float("nan")
+    names = [name for name in LIMB_LEADS[2:] if name in leads]
+    if not names:
+        return float("nan")
+    lead = np.array([signal[rows.index(name)] for name in names], dtype=np.float64)
+    pair = np.array([signal[rows.index("I")], signal[rows.index("II")]], dtype=np.float64)
+    error = lead - np.array([_FROM_I_AND_II[name] for name in names]) @ pair  # [lead, sample]
+    usable = np.isfinite(error)
+    median, mean = np.median, np.mean
+    if not usable.all():
+        usable, lead, error = (array[usable.any(axis=1)] for array in (usable, lead, error))
+        lead, error = np.where(usable, lead, np.nan), np.where(usable, error, np.nan)
+        median, mean = np.nanmedian, np.nanmean
+    if not error.size:
+        return float("nan")
+    spread = mean(np.abs(lead - median(lead, axis=1, keepdims=True)), axis=1)
+    residuals = mean(np.abs(error), axis=1)[spread > 0] / spread[spread > 0]
+    return float(np.median(residuals)) if residuals.size else float("nan")
