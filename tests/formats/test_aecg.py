@@ -76,19 +76,23 @@ REPORTED = (
 )
 
 
+def document(*body, encoding="utf-8") -> bytes:
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><!-- an ECG --><AnnotatedECG xmlns="urn:hl7-org:v3" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" type="Observation">'
+        '<id root="1"/><effectiveTime><center value="20021122091000"/></effectiveTime>'
+        f"{''.join(body)}</AnnotatedECG>"
+    )
+    return text.encode(encoding)
+
+
 @pytest.fixture
 def written(tmp_path):
     """Writes a file with this body. Returns its path."""
 
-    def write(*body, encoding="utf-8"):
-        text = (
-            f'<?xml version="1.0" encoding="{encoding}"?><!-- an ECG --><AnnotatedECG xmlns="urn:hl7-org:v3" '
-            'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" type="Observation">'
-            '<id root="1"/><effectiveTime><center value="20021122091000"/></effectiveTime>'
-            f"{''.join(body)}</AnnotatedECG>"
-        )
+    def write(*body, **more):
         path = tmp_path / "one.xml"
-        path.write_bytes(text.encode(encoding))
+        path.write_bytes(document(*body, **more))
         return path
 
     return write

@@ -48,14 +48,18 @@ def strip(signal=ECG, leads=STANDARD_LEADS, *, between=",", rows=None, **more) -
     return f"<StripData>{''.join(part or '' for part in said.values())}{data}</StripData>"
 
 
+def document(*body, encoding="ISO-8859-1") -> bytes:
+    text = f'<?xml version="1.0" encoding="{encoding}"?><CardiologyXML>{"".join(body)}</CardiologyXML>'
+    return text.encode(encoding)
+
+
 @pytest.fixture
 def written(tmp_path):
     """Writes a file with this body. Returns its path."""
 
-    def write(*body, encoding="ISO-8859-1"):
+    def write(*body, **more):
         path = tmp_path / "one.xml"
-        text = f'<?xml version="1.0" encoding="{encoding}"?><CardiologyXML>{"".join(body)}</CardiologyXML>'
-        path.write_bytes(text.encode(encoding))
+        path.write_bytes(document(*body, **more))
         return path
 
     return write

@@ -68,17 +68,21 @@ def waveform(kind="Rhythm", signal=ECG, leads=STORED, *, changes=None, **more) -
     return f"<Waveform>{tags(said)}{''.join(data)}</Waveform>"
 
 
+def document(*waveforms, facts=FACTS, encoding="ISO-8859-1") -> bytes:
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?>\n<!DOCTYPE RestingECG SYSTEM "restecg.dtd">\n'
+        f"<RestingECG>{facts}{''.join(waveforms)}</RestingECG>"
+    )
+    return text.encode(encoding)
+
+
 @pytest.fixture
 def written(tmp_path):
     """Writes a file with these waveforms. Returns its path."""
 
-    def write(*waveforms, facts=FACTS, encoding="ISO-8859-1"):
+    def write(*waveforms, **more):
         path = tmp_path / "one.xml"
-        text = (
-            f'<?xml version="1.0" encoding="{encoding}"?>\n<!DOCTYPE RestingECG SYSTEM "restecg.dtd">\n'
-            f"<RestingECG>{facts}{''.join(waveforms)}</RestingECG>"
-        )
-        path.write_bytes(text.encode(encoding))
+        path.write_bytes(document(*waveforms, **more))
         return path
 
     return write

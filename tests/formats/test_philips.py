@@ -97,31 +97,34 @@ FACTS_1_03 = """
 </interpretationmeasurements></interpretation></interpretations>"""
 
 
+def document(signal=ECG, *, leads=STANDARD_LEADS, content=None, version="1.04", kind="PhilipsECG", **more) -> bytes:
+    """Of version 1.04, or 1.03; attributes of the samples' element as keywords, None leaves one out."""
+    n_samples = np.shape(signal)[1]
+    encoding = more.pop("encoding", "utf-8")
+    facts = more.pop("facts", FACTS_1_04 if version > "1.03" else FACTS_1_03)
+    attributes = {"dataencoding": "Base64", "durationperchannel": n_samples * 2}
+    if version > "1.03":
+        attributes |= {"compression": "XLI", "numberofleads": len(leads), "leadlabels": " ".join(leads)}
+        attributes |= {"samplespersecond": 500, "resolution": 5, "signaloffset": 0, "bitspersample": 16}
+    else:
+        attributes |= {"compressflag": "True", "compressmethod": "XLI", "nbitspersample": 16}
+    said = " ".join(f'{name}="{value}"' for name, value in (attributes | more).items() if value is not None)
+    samples = base64.encodebytes(xli(signal, leads) if content is None else content).decode()
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><restingecgdata xmlns="http://www3.medical.philips.com">'
+        f"<documentinfo><documenttype>{kind}</documenttype><documentversion>{version}</documentversion></documentinfo>"
+        f"{facts}<waveforms><parsedwaveforms {said}>{samples}</parsedwaveforms></waveforms></restingecgdata>"
+    )
+    return text.encode(encoding)
+
+
 @pytest.fixture
 def written(tmp_path):
-    """Writes a file of version 1.04, or 1.03; attributes of the samples' element as keywords, None leaves one out."""
+    """Writes a file as `document` makes it. Returns its path."""
 
-    def write(signal=ECG, *, leads=STANDARD_LEADS, content=None, version="1.04", kind="PhilipsECG", **more):
-        n_samples = np.shape(signal)[1]
-        encoding, facts = (
-            more.pop("encoding", "utf-8"),
-            more.pop("facts", FACTS_1_04 if version > "1.03" else FACTS_1_03),
-        )
-        attributes = {"dataencoding": "Base64", "durationperchannel": n_samples * 2}
-        if version > "1.03":
-            attributes |= {"compression": "XLI", "numberofleads": len(leads), "leadlabels": " ".join(leads)}
-            attributes |= {"samplespersecond": 500, "resolution": 5, "signaloffset": 0, "bitspersample": 16}
-        else:
-            attributes |= {"compressflag": "True", "compressmethod": "XLI", "nbitspersample": 16}
-        said = " ".join(f'{name}="{value}"' for name, value in (attributes | more).items() if value is not None)
-        samples = base64.encodebytes(xli(signal, leads) if content is None else content).decode()
-        text = (
-            f'<?xml version="1.0" encoding="{encoding}"?><restingecgdata xmlns="http://www3.medical.philips.com">'
-            f"<documentinfo><documenttype>{kind}</documenttype><documentversion>{version}</documentversion></documentinfo>"
-            f"{facts}<waveforms><parsedwaveforms {said}>{samples}</parsedwaveforms></waveforms></restingecgdata>"
-        )
+    def write(*signal, **more):
         path = tmp_path / "one.xml"
-        path.write_bytes(text.encode(encoding))
+        path.write_bytes(document(*signal, **more))
         return path
 
     return write
