@@ -39,7 +39,10 @@ def test_published_labels_become_targets(data):
     assert rows["ludb:1"] == (51, "female", "sinus bradycardia")
     assert rows["ludb:8"][2] == "paced rhythm"  # with atrial fibrillation below
     assert rows["ludb:34"][0] == 90  # ">89" in the table
-    assert cohort.notes == ["3 of the 200 recordings published", "197 rows of the table have no file and were left out"]
+    assert cohort.notes == [
+        "3 of 200 recordings and 3 of 200 patients published",
+        "197 rows of the table have no file and were left out",
+    ]
 
 
 def test_all_200_rows_have_the_published_counts(whole):
@@ -47,7 +50,7 @@ def test_all_200_rows_have_the_published_counts(whole):
     # them paced; wandering pacemakers stand before the sinus rhythms that they are beside.
     cohort = load_cohort("ludb", whole)
     targets = cohort.targets
-    assert cohort.notes == ["200 of the 200 recordings published"]
+    assert cohort.notes == ["200 of 200 recordings and 200 of 200 patients published"]
     assert Counter(targets["sex"]) == {"male": 115, "female": 85}
     assert (targets["age"].min(), targets["age"].max(), targets["age"].median()) == (11, 90, 56)
     assert targets["subject"].n_unique() == 200

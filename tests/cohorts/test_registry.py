@@ -1,13 +1,14 @@
 import pytest
 
 import enecg
-from enecg.cohorts import cohort_names, load_cohort
+from enecg.cohorts import About, about_cohort, cohort_names, cohort_options, load_cohort
 from enecg.errors import CohortError
+from enecg.tasks import TASKS
 
 
 def test_the_public_name_loads_cohorts():
     assert enecg.load_cohort is load_cohort
-    assert set(cohort_names()) == {"challenge2021", "folder", "ludb", "ptbxl", "simulated"}
+    assert set(cohort_names()) == {"challenge2021", "folder", "ludb", "mimic-iv-ecg", "ptbxl", "simulated"}
 
 
 @pytest.mark.parametrize(
@@ -44,15 +45,40 @@ def test_a_cohort_of_files_needs_a_folder_that_is_there(name, tmp_path):
         load_cohort(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in cohort_names() if name not in ("simulated", "folder")])
+@pytest.mark.parametrize("name", ["challenge2021", "ludb", "ptbxl"])
 def test_published_cohorts_say_their_licence_and_whom_to_cite(name, data):
     cohort = load_cohort(name, data / name)
     assert cohort.name == name
     assert cohort.licence != "unknown"
     assert "doi" in cohort.citation
+    assert (cohort.licence, cohort.citation) == (about_cohort(name).licence, about_cohort(name).citation)
+    assert set(about_cohort(name).tasks) <= set(cohort.targets.columns)
     assert not cohort.simulated
     assert all(subject is not None and ":" in subject for subject in cohort.subjects)
     assert len(set(cohort.targets["id"])) == len(cohort)
+
+
+@pytest.mark.parametrize("name", cohort_names())
+def test_what_is_known_beforehand_is_whole(name):
+    about = about_cohort(name)
+    assert about.name == name
+    assert about.title
+    assert about.layout
+    assert set(about.tasks) <= set(TASKS)
+    if name not in ("folder", "simulated"):
+        assert about.licence != "unknown"
+        assert "doi" in about.citation
+
+
+def test_an_underscore_may_stand_for_a_hyphen():
+    assert about_cohort("mimic_iv_ecg") is about_cohort("mimic-iv-ecg")
+    assert "potassium_hours" in cohort_options("mimic_iv_ecg")
+
+
+def test_found_is_told_against_published():
+    whole = About("x", "", "", recordings=1000, subjects=20)
+    assert whole.counted(999, 1) == "999 of 1,000 recordings and 1 of 20 patients published"
+    assert About("x", "", "").counted(2000, 3) == "2,000 recordings and 3 patients"
 
 
 def test_a_folder_may_be_named_in_either_way(data):

@@ -3,8 +3,9 @@
 Imports formats and simulation; imported by evaluation and cli.
 """
 
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort
 from enecg.cohorts._join import join_cohorts
-from enecg.cohorts._registry import cohort_names, load_cohort
+from enecg.cohorts._registry import about_cohort, cohort_names, cohort_options, load_cohort
 
-__all__ = ["Cohort", "cohort_names", "join_cohorts", "load_cohort"]
+__all__ = ["About", "Cohort", "about_cohort", "cohort_names", "cohort_options", "join_cohorts", "load_cohort"]

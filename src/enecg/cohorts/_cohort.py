@@ -23,14 +23,15 @@ OLDEST = 125
 
 
 class CohortRecording(LazyRecording):
-    """A recording's file with what the cohort's table knows of it.
+    """A recording's file with what the cohort's table knows of it. Small, for a cohort may have a million.
 
     change : applied to the recording after reading, described by `changed` (which is part of the key).
+    asks : what the file does not say (`unit`, ...), as in `enecg.read`.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         *,
         id: str,  # noqa: A002  the name that recordings give it
         subject: str | None,
@@ -38,23 +39,34 @@ class CohortRecording(LazyRecording):
         sex: str | None = None,
         change: Callable[[Recording], Recording] | None = None,
         changed: str = "",
-        unit: str | None = None,
+        **asks: Any,
     ) -> None:
         self.id, self.subject = id, subject
-        self.file = RecordingFile(path, unit=unit)
-        self._facts = {"age": age, "sex": sex}
+        self._path, self._asks = str(path), asks or None
+        self._age, self._sex = age, sex
         self._change, self._changed = change, changed
+
+    @property
+    def file(self) -> RecordingFile:
+        """The file alone, without the table."""
+        return RecordingFile(self._path, **self._asks or {})
 
     @property
     def key(self) -> str:
         """The file's key, what the table says, and what was done after reading."""
-        return f"{self.file.key}\n{self.id} {self.subject} {self._facts}\n{self._changed}"
+        facts = {"age": self._age, "sex": self._sex}
+        return f"{self.file.key}\n{self.id} {self.subject} {facts}\n{self._changed}"
 
     def read(self) -> Recording:
         """Read the file; the table's subject, age and sex count before the file's."""
-        recording = self.file.read()
-        known = {name: value for name, value in self._facts.items() if value is not None}
-        recording = replace(recording, id=self.id, subject=self.subject or recording.subject, **known)  # type: ignore[arg-type]
+        found = self.file.read()
+        recording = replace(
+            found,
+            id=self.id,
+            subject=self.subject or found.subject,
+            age=found.age if self._age is None else self._age,
+            sex=self._sex or found.sex,
+        )
         return recording if self._change is None else self._change(recording)
 
 

@@ -28,6 +28,8 @@ WITH_SINUS: Mapping[str, str] = {
 """Those that do so beside a sinus rhythm (SR, SARRH, SBRAD or STACH). A long PR interval defines the block."""
 
 SINUS = ("SR", "SARRH", "SBRAD", "STACH")
+SINUS_RHYTHMS = frozenset(RHYTHM_OF_STATEMENT[code] for code in SINUS)
+"""The classes of a sinus rhythm without anything beside it."""
 
 RHYTHM_OF_CODE: Mapping[int, str] = {code: name for name, code in RHYTHMS.items()} | {
     251266004: "paced rhythm",  # ventricular pacing pattern
@@ -97,7 +99,7 @@ def rhythm_of_statements(statements: Collection[str]) -> str | None:
     if any(code in statements for code in SINUS):
         found += [WITH_SINUS[code] for code in statements if code in WITH_SINUS]
     unknown_beats = {"BIGU", "TRIGU"} & set(statements) and not {"PVC", "PAC"} & set(statements)
-    return _first(found, no_sinus=bool(unknown_beats or WITHOUT_CLASS & set(statements)))
+    return first_class(found, no_sinus=bool(unknown_beats or WITHOUT_CLASS & set(statements)))
 
 
 def rhythm_of_codes(codes: Collection[int]) -> str | None:
@@ -108,7 +110,7 @@ def rhythm_of_codes(codes: Collection[int]) -> str | None:
     """
     known = set(codes) - {_AV_BLOCK} if _FIRST_DEGREE in codes else set(codes)
     found = [RHYTHM_OF_CODE[code] for code in known if code in RHYTHM_OF_CODE]
-    return _first(found, no_sinus=bool(WITHOUT_CLASS & known))
+    return first_class(found, no_sinus=bool(WITHOUT_CLASS & known))
 
 
 def first_match(found: Collection[str]) -> str | None:
@@ -116,5 +118,6 @@ def first_match(found: Collection[str]) -> str | None:
     return next((name for name in RHYTHMS if name in found), None)
 
 
-def _first(found: Collection[str], *, no_sinus: bool) -> str | None:
+def first_class(found: Collection[str], *, no_sinus: bool) -> str | None:
+    """The first match, the sinus classes left out where something rules them out."""
     return first_match([name for name in found if not (no_sinus and name in _SINUS_CLASSES)])

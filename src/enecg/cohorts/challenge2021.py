@@ -5,10 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from enecg.cohorts import ptbxl as ptbxl_cohort
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
 from enecg.cohorts._labels import rhythm_of_codes
 from enecg.errors import CohortError, ReadError
 from enecg.formats import find, wfdb
+
+ABOUT = About(
+    name="challenge2021",
+    title="PhysioNet/CinC Challenge 2021: eight sources, SNOMED CT codes",
+    layout="WFDB records with a line 'Dx:', in a folder for each source",
+    tasks=("age", "sex", "rhythm"),
+    licence="CC BY 4.0",
+    citation="Reyna et al., Will Two Do?, Computing in Cardiology 2021, doi 10.23919/CinC53138.2021.9662687",
+)
 
 _FLUTTER = {"atrial fibrillation", "atrial flutter"}
 
@@ -65,11 +75,11 @@ def load(folder: str | Path | None, *, ptbxl: str | Path | None = None) -> Cohor
         for source in sorted({row["source"] for row in rows} & set(_SEVERAL_EACH))
     ]
     return Cohort(
-        name="challenge2021",
+        name=ABOUT.name,
         recordings=recordings,
         targets=table(rows, _columns()),
-        licence="CC BY 4.0",
-        citation="Reyna et al., Will Two Do?, Computing in Cardiology 2021, doi 10.23919/CinC53138.2021.9662687",
+        licence=ABOUT.licence,
+        citation=ABOUT.citation,
         notes=[*notes, *odd.notes],
     )
 

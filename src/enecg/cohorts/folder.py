@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort, CohortRecording, require
 from enecg.cohorts._tables import as_text, nearest, read_table
 from enecg.errors import CohortError
@@ -14,6 +15,12 @@ from enecg.tasks import TASKS
 
 if TYPE_CHECKING:
     import polars
+
+ABOUT = About(
+    name="folder",
+    title="your own recordings and a table of targets",
+    layout="files of any known format; table=: columns path or id, subject, and one for each task",
+)
 
 _NAMES = ("path", "id", "subject")
 

@@ -11,12 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
 from enecg.cohorts._labels import first_match
 from enecg.errors import CohortError
 from enecg.recording import Recording
 
-PUBLISHED = 200
+ABOUT = About(
+    name="ludb",
+    title="LUDB 1.0.1, 10 s at 500 Hz, every wave's boundaries by hand",
+    layout="ludb.csv and data/",
+    tasks=("rr_interval", "age", "sex", "rhythm"),
+    recordings=200,
+    subjects=200,
+    licence="ODC-By 1.0",
+    citation="Kalyakulina et al., IEEE Access 8, 186181 (2020), doi 10.1109/ACCESS.2020.3029211",
+)
 RATE = 500.0
 MARGIN = 0.3
 """Seconds kept on both sides of the annotated beats, so that the first and last complex are whole."""
@@ -66,15 +76,15 @@ def load(folder: str | Path | None, *, window: str = "whole") -> Cohort:
         recordings.append(CohortRecording(path, change=change, changed=changed, **facts))
     if not rows:
         raise CohortError(f"{root}: none of the {len(lines)} records of ludb.csv can be used; copy data/")
-    notes = [f"{len(rows)} of the {PUBLISHED} recordings published"]
+    notes = [ABOUT.counted(len(rows), len(rows))]
     if absent:
         notes.append(f"{absent} rows of the table have no file and were left out")
     return Cohort(
-        name="ludb",
+        name=ABOUT.name,
         recordings=recordings,
         targets=table(rows, _columns()),
-        licence="ODC-By 1.0",
-        citation="Kalyakulina et al., IEEE Access 8, 186181 (2020), doi 10.1109/ACCESS.2020.3029211",
+        licence=ABOUT.licence,
+        citation=ABOUT.citation,
         notes=[*notes, *odd.notes],
     )
 

@@ -4,13 +4,23 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
 from enecg.cohorts._labels import rhythm_of_statements
 from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.errors import CohortError
 from enecg.tasks import RHYTHM_STATEMENTS, STATEMENTS, SUPERCLASSES
 
-PUBLISHED, PATIENTS = 21_799, 18_869
+ABOUT = About(
+    name="ptbxl",
+    title="PTB-XL 1.0.3, 10 s at 100 and 500 Hz, labels by cardiologists",
+    layout="ptbxl_database.csv, scp_statements.csv, records100 or records500",
+    tasks=("age", "sex", "rhythm", "superclass", "statements", "rhythm_statements"),
+    recordings=21_799,
+    subjects=18_869,
+    licence="CC BY 4.0",
+    citation="Wagner et al., Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6",
+)
 OVER_89 = 300
 """The age that the publisher writes for more than 89 years."""
 
@@ -41,15 +51,15 @@ def load(folder: str | Path | None, *, rate: int = 100) -> Cohort:
     if not rows:
         raise CohortError(f"{root}: none of the {len(listed)} files of {column} is there; copy records{rate}/")
     people = len({row["subject"] for row in rows})
-    notes = [f"{len(rows):,} of {PUBLISHED:,} recordings and {people:,} of {PATIENTS:,} patients published"]
+    notes = [ABOUT.counted(len(rows), people)]
     if absent:
         notes.append(f"{absent:,} rows of the table have no file and were left out")
     return Cohort(
-        name="ptbxl",
+        name=ABOUT.name,
         recordings=recordings,
         targets=table(rows, _columns()),
-        licence="CC BY 4.0",
-        citation="Wagner et al., Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6",
+        licence=ABOUT.licence,
+        citation=ABOUT.citation,
         notes=[*notes, *odd.notes],
     )
 

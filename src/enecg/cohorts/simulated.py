@@ -3,10 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort, table
 from enecg.errors import CohortError
 from enecg.recording import LazyRecording, Recording
 from enecg.simulation import VERSION, simulate_one
+
+ABOUT = About(
+    name="simulated",
+    title="simulated hearts with known truth",
+    layout="none: it is made",
+    tasks=("rr_interval", "age", "sex", "potassium", "rhythm", "superclass"),
+    licence="Apache-2.0",
+    citation="enecg simulator",
+)
 
 
 class SimulatedFile(LazyRecording):
@@ -54,11 +64,11 @@ def load(
         rows.append({"id": name, "subject": subject, **made.truth.labels})
         recordings.append(SimulatedFile(index, seed, name, subject, options))
     return Cohort(
-        name="simulated",
+        name=ABOUT.name,
         recordings=recordings,
         targets=table(rows, _columns()),
-        licence="Apache-2.0",
-        citation="enecg simulator",
+        licence=ABOUT.licence,
+        citation=ABOUT.citation,
         simulated=True,
         notes=[f"{n} simulated recordings of seed {seed}"],
     )
