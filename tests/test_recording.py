@@ -33,14 +33,18 @@ def test_a_lead_turned_over_is_not_the_lead(name):
         standard_lead(name)
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("mV", 1), ("uV", 1e-3), ("µV", 1e-3), ("V", 1e3), ("nV", 1e-6)])
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("mV", 1), ("uV", 1e-3), ("µV", 1e-3), ("V", 1e3), ("nV", 1e-6), ("0.1 mV", 0.1), ("5uV", 5e-3)],
+)
 def test_units_become_millivolts(unit, factor):
     assert np.allclose(recording(unit=unit).signal, np.arange(20).reshape(2, 10) / 10 * factor, rtol=1e-6)
 
 
-def test_an_unknown_unit_is_refused_and_says_what_to_do():
-    with pytest.raises(UnitError, match=r"'bananas'.*unit="):
-        recording(unit="bananas")
+@pytest.mark.parametrize("unit", ["bananas", "5", "0 mV", ""])
+def test_an_unknown_unit_is_refused_and_says_what_to_do(unit):
+    with pytest.raises(UnitError, match=rf"'{unit}'.*unit="):
+        recording(unit=unit)
 
 
 def test_a_recording_cannot_be_changed():

@@ -64,6 +64,8 @@ LOWEST_RATE, HIGHEST_RATE = 1.0, 1e6
 MILLIVOLTS = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}
 """Millivolts in one unit, by the unit's lower-case name (both micro signs of Unicode)."""
 
+_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)?\s*(.*)", re.DOTALL)
+
 _SPELLING = {name.lower(): name for name in (*STANDARD_LEADS, *OTHER_LEADS)}
 _SPELLING |= {"l1": "I", "l2": "II", "l3": "III", "di": "I", "dii": "II", "diii": "III"}
 _SPELLING |= {"vx": "X", "vy": "Y", "vz": "Z", "ml1": "MLI", "ml2": "MLII", "ml3": "MLIII"}
@@ -86,11 +88,15 @@ def standard_lead(name: str) -> str:
 
 
 def millivolts_per(unit: str) -> float:
-    """How many millivolts one `unit` is. Raises UnitError for a unit that is not a voltage's."""
-    factor = MILLIVOLTS.get(unit.strip().lower())
-    if factor is None:
+    """How many millivolts one `unit` is: V, mV, uV, nV, or so many of them, as in `0.1 mV`.
+
+    Raises UnitError for a unit that is not a voltage's.
+    """
+    number, name = _UNIT.fullmatch(unit.strip().lower()).groups()  # type: ignore[union-attr]  # it matches anything
+    factor = MILLIVOLTS.get(name)
+    if factor is None or (number and not float(number)):
         raise UnitError(f"unknown unit {unit!r}. Expected one of V, mV, uV, nV: say unit= for the samples you have")
-    return factor
+    return float(number or 1) * factor
 
 
 @dataclass(frozen=True)

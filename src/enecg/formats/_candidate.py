@@ -26,13 +26,20 @@ class Candidate:
 
     @cached_property
     def text(self) -> str:
-        """The beginning as text: by its byte order mark, as UTF-8, else as Latin-1, in which every byte is a letter."""
-        for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8")):
-            if self.head.startswith(mark):
-                return self.head[len(mark) :].decode(encoding, "ignore")
-        try:
-            return self.head.decode("utf-8")
-        except UnicodeDecodeError as error:
-            # A letter that the end of the head has cut is no reason to take it for another encoding.
-            cut = error.start >= len(self.head) - 4
-            return self.head.decode("utf-8", "ignore") if cut else self.head.decode("latin-1")
+        """The beginning as text."""
+        return decoded(self.head, cut=True)
+
+
+def decoded(data: bytes, *, cut: bool = False) -> str:
+    """Text by its byte order mark, as UTF-8, else as Latin-1, in which every byte is a letter.
+
+    cut : whether the data end anywhere; a letter cut in two is no reason to take it for another encoding.
+    """
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8")):
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "ignore" if cut else "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        only_the_end = cut and error.start >= len(data) - 4
+        return data.decode("utf-8", "ignore") if only_the_end else data.decode("latin-1")

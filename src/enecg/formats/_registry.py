@@ -6,18 +6,42 @@ from pathlib import Path
 from types import ModuleType
 
 from enecg.errors import EnECGError, ReadError
-from enecg.formats import wfdb
+from enecg.formats import (
+    aecg,
+    alivecor,
+    apple,
+    arrays,
+    cardiosoft,
+    dicom,
+    edf,
+    hdf5,
+    ishne,
+    kardia,
+    matlab,
+    mfer,
+    muse,
+    philips,
+    scp,
+    table,
+    viatom,
+    wfdb,
+)
 from enecg.formats._ask import Ask, asked
 from enecg.formats._candidate import Candidate
 from enecg.recording import LazyRecording, Recording, legible
 
-READERS: tuple[ModuleType, ...] = (wfdb,)
+READERS: tuple[ModuleType, ...] = (
+    *(wfdb, aecg, muse, cardiosoft, philips, scp, ishne, mfer, alivecor, edf, dicom),
+    *(kardia, apple, viatom, matlab, hdf5, arrays, table),
+)
 """Each has
 
 NAME, EXPECTED : of the format, and what its files look like;
 recognise(candidate) -> bool : whether a file is one of its own, by content; quick, for it is asked of every file;
 read(path, ask) -> Recording : raises ReadError, LeadError or UnitError, each naming the file;
 and where a plain file that holds one recording is not all there is to say
+likely(candidate) -> bool : whether a file met in a folder is one, where files of that kind hold other things as well
+    (tables, arrays): stricter than `recognise`, which a file that is asked for by name has to pass;
 parts(path) : the files that a recording consists of;
 listed(files of a folder) -> (those that stand for a recording, those that belong to one) : without it, each file that
     is recognised stands for itself;
@@ -156,7 +180,8 @@ def _listed(files: Sequence[Path]) -> list[Path]:
     for path in files:
         if path not in taken:
             candidate = Candidate(path)
-            if any(reader.recognise(candidate) for reader in READERS if not hasattr(reader, "listed")):
+            known = next((one for one in READERS if not hasattr(one, "listed") and one.recognise(candidate)), None)
+            if known is not None and getattr(known, "likely", known.recognise)(candidate):
                 found.append(path)
     return found
 
