@@ -8,7 +8,7 @@ from enecg.tasks import TASKS
 
 def test_the_public_name_loads_cohorts():
     assert enecg.load_cohort is load_cohort
-    assert set(cohort_names()) == {"challenge2021", "folder", "ludb", "mimic-iv-ecg", "ptbxl", "simulated"}
+    assert set(cohort_names()) == {"challenge2021", "enecg", "folder", "ludb", "mimic-iv-ecg", "ptbxl", "simulated"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from enecg.cohorts import challenge2021, folder, ludb, mimic_iv_ecg, ptbxl, simulated
+from enecg.cohorts import challenge2021, folder, ludb, manifest, mimic_iv_ecg, ptbxl, simulated
 from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort
 from enecg.errors import CohortError
@@ -16,6 +16,7 @@ _COHORTS: dict[str, ModuleType] = {
         challenge2021,
         folder,
         ludb,
+        manifest,
         mimic_iv_ecg,
         ptbxl,
         simulated,
