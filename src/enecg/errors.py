@@ -40,6 +40,10 @@ class WeightsError(ExpertError):
     """Weights that are missing, altered or of another network."""
 
 
+class BackendError(ExpertError):
+    """What is to compute an expert is unknown, or cannot compute it here."""
+
+
 class StoreError(EnECGError, OSError):
     """A store that cannot be written or read back."""
 

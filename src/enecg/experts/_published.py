@@ -27,9 +27,11 @@ from enecg.weights import Kept, Layout, Origin, find_kept, fit_state, layout_of,
 if TYPE_CHECKING:
     from torch import nn
 
+    from enecg.experts._backends import Compute
+
 RANDOM = ("random", "tiny")
 RANDOM_CAVEAT = "random weights: it knows nothing"
-BACKENDS = ("torch fp32",)
+BACKENDS = ("torch fp32", "torch bf16", "compile fp32", "compile bf16", "openvino fp32", "openvino bf16")
 
 
 class Size(Protocol):
@@ -67,7 +69,8 @@ class Published(Expert):
     weights : "pulled" (by `enecg experts pull`), or, to try what is around the weights, "random" ones in the published
     size or "tiny" ones in a size that costs nothing. The expert then bears another name, `<name>:random`, so that
     nothing made with it can be taken for the real one.
-    backend : what computes it, one of BACKENDS.
+    backend : what computes it, one of `backends`. All but plain torch are made ready when it first embeds after it was
+    loaded, which takes seconds, or minutes where torch compiles it for the first time on a machine.
     accept_licence : the terms of weights that ask for it; not needed where they were accepted when pulled.
     adapter : name under which LoRA inside its attention was trained (`adapting.adapt_expert`); it is merged when
     loaded, and the expert is another one, `<name>+<adapter>`, that has seen what trained the adapter.
@@ -79,6 +82,7 @@ class Published(Expert):
     unused: ClassVar[tuple[str, ...]] = ()
     """Patterns of published tensors that the embedding does not need; they are not kept."""
     labels: ClassVar[Labels | None] = None
+    backends: ClassVar[tuple[str, ...]] = BACKENDS
     attention: ClassVar[str] = ""
     """Which linear layers are the attention's, a regular expression of their whole names; empty: none to adapt."""
 
@@ -92,8 +96,8 @@ class Published(Expert):
         card = type(self).card
         if weights not in ("pulled", *RANDOM):
             raise ExpertError(f"{card.name}: weights={weights!r}; expected 'pulled', 'random' or 'tiny'")
-        if backend not in BACKENDS:
-            raise ExpertError(f"{card.name}: backend {backend!r}; expected one of {', '.join(BACKENDS)}")
+        if backend not in self.backends:
+            raise ExpertError(f"{card.name}: backend {backend!r}; expected one of {', '.join(self.backends)}")
         self.weights, self.backend, self._accepted = weights, backend, accept_licence
         self.card = card
         if weights in RANDOM:
@@ -103,6 +107,7 @@ class Published(Expert):
             )
         elif self.origin.terms:
             self.card = replace(card, caveats=(*card.caveats, self.origin.terms))
+        self._compute: Compute | None = None
         self._base = self.card.name
         self._adapted: Adapted | None = None
         if adapter:
@@ -171,7 +176,12 @@ class Published(Expert):
         import torch
 
         with torch.inference_mode(), denormals_flushed():
-            return np.asarray(self._network(torch.from_numpy(windows)).numpy(), dtype=np.float32)
+            if self._compute is None:
+                # Imported now, since it imports torch.
+                from enecg.experts._backends import computed_by
+
+                self._compute = computed_by(self.backend, self._network, windows.shape)
+            return np.asarray(self._compute(torch.from_numpy(windows)).numpy(), dtype=np.float32)
 
     def embed_and_answer(self, inputs: Inputs) -> tuple[Array, Array]:
         """Embeddings [recording, dim], and the model's own answers: probabilities [recording, label].
@@ -206,7 +216,8 @@ class Published(Expert):
         return np.where(sporadic, largest, mean)
 
     def release(self) -> None:
-        """Let go of the network."""
+        """Let go of the network, and of what computes it."""
+        self._compute = None
         self.__dict__.pop("_network", None)
 
     @cached_property

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg._version import __version__
-from enecg.errors import EnECGError, ExpertError, MissingPackageError, RecordingError, WeightsError
+from enecg.errors import BackendError, EnECGError, ExpertError, MissingPackageError, RecordingError, WeightsError
 from enecg.experts import Expert
 from enecg.formats import RecordingFile
 from enecg.progress import progress_bar
@@ -264,7 +264,7 @@ class _Work:
         none = np.empty((0, expert.card.dim), np.float32)
         try:
             return rows, expert.embed(expert.prepare([recordings[row] for row in rows]))
-        except (WeightsError, MissingPackageError):
+        except (BackendError, WeightsError, MissingPackageError):
             raise  # No recording is at fault.
         except EnECGError as error:
             if len(rows) == 1:
