@@ -3,7 +3,16 @@ import pytest
 
 from enecg import TASKS, Task
 from enecg.errors import TaskError
-from enecg.tasks import FIVE_TASKS, RHYTHM_STATEMENTS, RHYTHMS, STATEMENTS, get_task
+from enecg.tasks import (
+    DIAGNOSTIC_STATEMENTS,
+    FIVE_TASKS,
+    FORM_STATEMENTS,
+    RHYTHM_STATEMENTS,
+    RHYTHMS,
+    SCORED_DIAGNOSES,
+    STATEMENTS,
+    get_task,
+)
 
 NAN = float("nan")
 
@@ -14,6 +23,13 @@ def test_built_in_vocabularies_have_their_published_sizes():
     assert RHYTHM_STATEMENTS[0] == "SR"
     assert len(RHYTHM_STATEMENTS) == 12
     assert set(FIVE_TASKS) <= set(TASKS)
+    sizes = {"superclass": 5, "subclass": 23, "diagnostic_statements": 44, "form_statements": 19, "cinc2021": 26}
+    assert {name: TASKS[name].n_outputs for name in sizes} == sizes
+    # The first four form statements are diagnostic as well; every statement is of one kind at least.
+    assert {*DIAGNOSTIC_STATEMENTS, *FORM_STATEMENTS, *RHYTHM_STATEMENTS} == set(STATEMENTS)
+    assert set(DIAGNOSTIC_STATEMENTS) & set(FORM_STATEMENTS) == {"NDT", "NST_", "DIG", "LNGQT"}
+    codes = [code for own in SCORED_DIAGNOSES.values() for code in own]
+    assert len(codes) == len(set(codes)) == 30
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,49 @@ STATEMENTS = tuple(
 RHYTHM_STATEMENTS = STATEMENTS[-12:]
 """The 12 of them that PTB-XL calls rhythm."""
 
+DIAGNOSTIC_STATEMENTS = STATEMENTS[:44]
+"""The 44 of them that PTB-XL calls diagnostic."""
+
+FORM_STATEMENTS = (*STATEMENTS[:4], *STATEMENTS[44:-12])
+"""The 19 of them that PTB-XL calls form; the first four are diagnostic as well."""
+
+SUBCLASSES = tuple(
+    "STTC NST_ NORM IMI AMI LVH LAFB/LPFB ISC_ IRBBB _AVB IVCD ISCA CRBBB CLBBB LAO/LAE ISCI LMI RVH RAO/RAE WPW ILBBB "
+    "SEHYP PMI".split()
+)
+"""PTB-XL's 23 diagnostic subclasses, in the order in which scp_statements.csv names them first."""
+
+SCORED_DIAGNOSES: Mapping[str, tuple[int, ...]] = {
+    "AF": (164889003,),
+    "AFL": (164890007,),
+    "BBB": (6374002,),
+    "Brady": (426627000,),
+    "LBBB": (733534002, 164909002),
+    "RBBB": (713427006, 59118001),
+    "IAVB": (270492004,),
+    "IRBBB": (713426002,),
+    "LAD": (39732003,),
+    "LAnFB": (445118002,),
+    "LPR": (164947007,),
+    "LQRSV": (251146004,),
+    "LQT": (111975006,),
+    "NSIVCB": (698252002,),
+    "NSR": (426783006,),
+    "PAC": (284470004, 63593006),
+    "PR": (10370003,),
+    "PRWP": (365413008,),
+    "PVC": (427172004, 17338001),
+    "QAb": (164917005,),
+    "RAD": (47665007,),
+    "SA": (427393009,),
+    "SB": (426177001,),
+    "STach": (427084000,),
+    "TAb": (164934002,),
+    "TInv": (59931005,),
+}
+"""The 26 diagnoses that the PhysioNet/CinC Challenge 2021 scores, by its abbreviations, and their SNOMED CT codes:
+four pairs of codes count as one diagnosis. The order is that of its weights.csv."""
+
 _BUILT_IN = (
     Task("rr_interval", "regression", unit="ms", log=True, description="mean time between beats"),
     Task("age", "regression", unit="years", description="age at recording; over 89 counts as 90"),
@@ -202,6 +245,16 @@ _BUILT_IN = (
     Task("superclass", "multilabel", SUPERCLASSES, description="PTB-XL's five diagnostic superclasses"),
     Task("statements", "multilabel", STATEMENTS, description="PTB-XL's 71 SCP-ECG statements"),
     Task("rhythm_statements", "multilabel", RHYTHM_STATEMENTS, description="PTB-XL's 12 rhythm statements"),
+    Task("diagnostic_statements", "multilabel", DIAGNOSTIC_STATEMENTS, description="PTB-XL's 44 diagnostic statements"),
+    Task("form_statements", "multilabel", FORM_STATEMENTS, description="PTB-XL's 19 form statements"),
+    Task("subclass", "multilabel", SUBCLASSES, description="PTB-XL's 23 diagnostic subclasses"),
+    Task(
+        "cinc2021",
+        "multilabel",
+        tuple(SCORED_DIAGNOSES),
+        codes={name: codes[0] for name, codes in SCORED_DIAGNOSES.items()},
+        description="the 26 scored diagnoses of the PhysioNet/CinC Challenge 2021",
+    ),
 )
 
 TASKS: Mapping[str, Task] = {task.name: task for task in _BUILT_IN}

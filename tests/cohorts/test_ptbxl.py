@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from enecg.cohorts import load_cohort
+from enecg.cohorts import about_cohort, load_cohort
 from enecg.cohorts.ptbxl import patients
 from enecg.errors import CohortError, ReadError
 from enecg.tasks import STATEMENTS, SUPERCLASSES, get_task
@@ -21,7 +21,10 @@ def test_the_published_rows_become_targets(data, rate):
         "sex": "female",
         "rhythm": "sinus rhythm",
         "superclass": ["NORM"],
+        "subclass": ["NORM"],
         "statements": ["NORM", "LVOLT", "SR"],
+        "diagnostic_statements": ["NORM"],
+        "form_statements": ["LVOLT"],
         "rhythm_statements": ["SR"],
         "fold": 3,
     }
@@ -29,7 +32,9 @@ def test_the_published_rows_become_targets(data, rate):
     old = rows["ptbxl_00282"]
     assert (old["age"], old["sex"], old["rhythm"]) == (90.0, "male", "atrial fibrillation")
     assert old["superclass"] == ["MI", "STTC", "CD", "HYP"]
-    assert old["rhythm_statements"] == ["AFIB"]
+    assert old["subclass"] == ["AMI", "LVH", "ISC_", "ILBBB"]
+    assert old["diagnostic_statements"] == ["ASMI", "LVH", "ISC_", "ILBBB"]
+    assert (old["form_statements"], old["rhythm_statements"]) == (["PVC"], ["AFIB"])
     # A pacemaker is no diagnosis: none of the five superclasses, which is known, and not missing.
     paced = rows["ptbxl_00385"]
     assert (paced["superclass"], paced["rhythm"]) == ([], "paced rhythm")
@@ -51,7 +56,7 @@ def test_recordings_are_the_publisher_s_samples_with_the_table_s_facts(data, rat
 
 def test_every_target_fits_its_task(data):
     targets = load_cohort("ptbxl", data / "ptbxl").targets
-    for name in ("age", "sex", "rhythm", "superclass", "statements", "rhythm_statements"):
+    for name in about_cohort("ptbxl").tasks:
         assert np.isfinite(get_task(name).encode(targets[name])).all()
 
 

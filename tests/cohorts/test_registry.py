@@ -8,7 +8,8 @@ from enecg.tasks import TASKS
 
 def test_the_public_name_loads_cohorts():
     assert enecg.load_cohort is load_cohort
-    assert set(cohort_names()) == {"challenge2021", "enecg", "folder", "ludb", "mimic-iv-ecg", "ptbxl", "simulated"}
+    known = "challenge2021 chapman code15 cpsc2018 enecg folder ludb mimic-iv-ecg mitbih ptbxl simulated sph"
+    assert set(cohort_names()) == set(known.split())
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ def test_the_public_name_loads_cohorts():
 )
 def test_an_unknown_cohort_is_told_with_the_nearest(name, near):
     with pytest.raises(
-        CohortError, match=f"unknown cohort {name!r}. Did you mean {near}.*Known: challenge2021, folder"
+        CohortError, match=f"unknown cohort {name!r}. Did you mean {near}.*Known: challenge2021, chapman"
     ):
         load_cohort(name)
 
@@ -79,6 +80,7 @@ def test_found_is_told_against_published():
     whole = About("x", "", "", recordings=1000, subjects=20)
     assert whole.counted(999, 1) == "999 of 1,000 recordings and 1 of 20 patients published"
     assert About("x", "", "").counted(2000, 3) == "2,000 recordings and 3 patients"
+    assert About("x", "", "", recordings=5000).counted(2000, 3) == "2,000 of 5,000 recordings published"
 
 
 def test_a_folder_may_be_named_in_either_way(data):

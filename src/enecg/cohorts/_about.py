@@ -11,6 +11,7 @@ class About:
     recordings, subjects : as published; None where there is no number, or none is known.
     licence, citation : as published.
     layout : what its folder must hold;  tasks : built-in tasks that it has labels of.
+    marks : names in its folder that no other data set has all of.
     """
 
     name: str
@@ -21,10 +22,13 @@ class About:
     subjects: int | None = None
     licence: str = "unknown"
     citation: str = ""
+    marks: tuple[str, ...] = ()
 
     def counted(self, recordings: int, subjects: int) -> str:
         """What was found against what was published."""
-        of_all = "" if self.recordings is None else f" of {self.recordings:,}"
-        of_them = "" if self.subjects is None else f" of {self.subjects:,}"
-        published = " published" if of_all or of_them else ""
-        return f"{recordings:,}{of_all} recordings and {subjects:,}{of_them} patients{published}"
+        if self.recordings is None:
+            return f"{recordings:,} recordings and {subjects:,} patients"
+        found = f"{recordings:,} of {self.recordings:,} recordings"
+        if self.subjects is None:
+            return f"{found} published"
+        return f"{found} and {subjects:,} of {self.subjects:,} patients published"

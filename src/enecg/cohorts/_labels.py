@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from enecg.tasks import RHYTHMS
+from enecg.tasks import RHYTHMS, SCORED_DIAGNOSES
 
 RHYTHM_OF_STATEMENT: Mapping[str, str] = {
     "PACE": "paced rhythm",
@@ -37,6 +37,7 @@ RHYTHM_OF_CODE: Mapping[int, str] = {code: name for name, code in RHYTHMS.items(
     425856008: "ventricular tachycardia",  # paroxysmal
     195042002: "AV block of 2nd or 3rd degree",  # 2nd
     426183003: "AV block of 2nd or 3rd degree",  # Mobitz II
+    28189009: "AV block of 2nd or 3rd degree",  # type two
     54016002: "AV block of 2nd or 3rd degree",  # Mobitz I, Wenckebach
     27885002: "AV block of 2nd or 3rd degree",  # complete
     426749004: "atrial fibrillation",  # chronic
@@ -44,6 +45,7 @@ RHYTHM_OF_CODE: Mapping[int, str] = {code: name for name, code in RHYTHMS.items(
     713422000: "supraventricular tachycardia",  # atrial tachycardia
     67198005: "supraventricular tachycardia",  # paroxysmal
     251166008: "supraventricular tachycardia",  # AV node re-entry
+    233896004: "supraventricular tachycardia",  # AV node re-entry
     233897008: "supraventricular tachycardia",  # AV re-entry
     426664006: "junctional rhythm",  # accelerated
     426648003: "junctional rhythm",  # junctional tachycardia
@@ -111,6 +113,11 @@ def rhythm_of_codes(codes: Collection[int]) -> str | None:
     known = set(codes) - {_AV_BLOCK} if _FIRST_DEGREE in codes else set(codes)
     found = [RHYTHM_OF_CODE[code] for code in known if code in RHYTHM_OF_CODE]
     return first_class(found, no_sinus=bool(WITHOUT_CLASS & known))
+
+
+def scored_of_codes(codes: Collection[int]) -> list[str]:
+    """The scored diagnoses of the Challenge 2021 among a set of SNOMED CT codes, in the task's order."""
+    return [name for name, own in SCORED_DIAGNOSES.items() if any(code in codes for code in own)]
 
 
 def first_match(found: Collection[str]) -> str | None:

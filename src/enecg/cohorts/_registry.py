@@ -5,7 +5,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from enecg.cohorts import challenge2021, folder, ludb, manifest, mimic_iv_ecg, ptbxl, simulated
+from enecg.cohorts import (
+    challenge2021,
+    chapman,
+    code15,
+    cpsc2018,
+    folder,
+    ludb,
+    manifest,
+    mimic_iv_ecg,
+    mitbih,
+    ptbxl,
+    simulated,
+    sph,
+)
 from enecg.cohorts._about import About
 from enecg.cohorts._cohort import Cohort
 from enecg.errors import CohortError
@@ -14,12 +27,17 @@ _COHORTS: dict[str, ModuleType] = {
     module.ABOUT.name: module
     for module in (
         challenge2021,
+        chapman,
+        code15,
+        cpsc2018,
         folder,
         ludb,
         manifest,
         mimic_iv_ecg,
+        mitbih,
         ptbxl,
         simulated,
+        sph,
     )
 }
 """Each has ABOUT, what is known of it beforehand, and load(folder, *, options) -> Cohort."""

@@ -26,6 +26,7 @@ ABOUT = About(
     subjects=200,
     licence="ODC-By 1.0",
     citation="Kalyakulina et al., IEEE Access 8, 186181 (2020), doi 10.1109/ACCESS.2020.3029211",
+    marks=("ludb.csv",),
 )
 RATE = 500.0
 MARGIN = 0.3

@@ -42,6 +42,7 @@ ABOUT = About(
     subjects=161_352,
     licence="ODbL 1.0 (ECGs); PhysioNet Credentialed Health Data License (MIMIC-IV)",
     citation="Gow et al., MIMIC-IV-ECG (version 1.0), PhysioNet 2023, doi 10.13026/4nqg-sb35",
+    marks=("record_list.csv", "machine_measurements.csv"),
 )
 _REPORT = [f"report_{n}" for n in range(18)]
 _TIMES = ("rr_interval", "p_onset", "qrs_onset", "qrs_end", "t_end")

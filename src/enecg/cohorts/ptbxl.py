@@ -9,20 +9,34 @@ from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, re
 from enecg.cohorts._labels import rhythm_of_statements
 from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.errors import CohortError
-from enecg.tasks import RHYTHM_STATEMENTS, STATEMENTS, SUPERCLASSES
+from enecg.tasks import (
+    DIAGNOSTIC_STATEMENTS,
+    FORM_STATEMENTS,
+    RHYTHM_STATEMENTS,
+    STATEMENTS,
+    SUBCLASSES,
+    SUPERCLASSES,
+)
 
 ABOUT = About(
     name="ptbxl",
     title="PTB-XL 1.0.3, 10 s at 100 and 500 Hz, labels by cardiologists",
     layout="ptbxl_database.csv, scp_statements.csv, records100 or records500",
-    tasks=("age", "sex", "rhythm", "superclass", "statements", "rhythm_statements"),
+    tasks=(
+        *("age", "sex", "rhythm", "superclass", "subclass", "statements"),
+        *("diagnostic_statements", "form_statements", "rhythm_statements"),
+    ),
     recordings=21_799,
     subjects=18_869,
     licence="CC BY 4.0",
     citation="Wagner et al., Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6",
+    marks=("ptbxl_database.csv",),
 )
 OVER_89 = 300
 """The age that the publisher writes for more than 89 years."""
+
+_Groups = dict[str, tuple[tuple[str, str], ...]]
+"""Of a diagnostic statement: ("class", its superclass), ("subclass", its subclass)."""
 
 _SEX = {"0": "male", "1": "female"}
 
@@ -36,7 +50,7 @@ def load(folder: str | Path | None, *, rate: int = 100) -> Cohort:
     if rate not in (100, 500):
         raise CohortError(f"PTB-XL has 100 and 500 Hz, not {rate}")
     root = require(folder, "ptbxl", "ptbxl_database.csv", "scp_statements.csv")
-    superclass = _superclasses(root / "scp_statements.csv")
+    groups = _groups(root / "scp_statements.csv")
     column = "filename_lr" if rate == 100 else "filename_hr"
     listed = _database(root / "ptbxl_database.csv", "age", "sex", "scp_codes", "strat_fold", column)
     rows, recordings, absent, odd = [], [], 0, Oddities()
@@ -45,7 +59,7 @@ def load(folder: str | Path | None, *, rate: int = 100) -> Cohort:
         if line[column] is None or not path.is_file():
             absent += 1
             continue
-        row = _row(line, superclass, odd)
+        row = _row(line, groups, odd)
         rows.append(row)
         recordings.append(CohortRecording(path, id=row["id"], subject=row["subject"], age=row["age"], sex=row["sex"]))
     if not rows:
@@ -102,13 +116,16 @@ def _columns() -> dict[str, Any]:
         "sex": text,
         "rhythm": text,
         "superclass": labels,
+        "subclass": labels,
         "statements": labels,
+        "diagnostic_statements": labels,
+        "form_statements": labels,
         "rhythm_statements": labels,
         "fold": polars.Int64,
     }
 
 
-def _row(line: dict[str, Any], superclass: dict[str, str], odd: Oddities) -> dict[str, Any]:
+def _row(line: dict[str, Any], groups: _Groups, odd: Oddities) -> dict[str, Any]:
     where = f"ecg_id {line['ecg_id']}"
     subject = subject_of(line["patient_id"])
     if subject is None:
@@ -121,11 +138,11 @@ def _row(line: dict[str, Any], superclass: dict[str, str], odd: Oddities) -> dic
         "age": 90.0 if as_number(age) == OVER_89 else odd.age(age, where),
         "sex": odd.sex(line["sex"], where, _SEX),
         "fold": None if fold is None else int(fold),
-        **_labels(line["scp_codes"], superclass, odd, where),
+        **_labels(line["scp_codes"], groups, odd, where),
     }
 
 
-def _labels(written: Any, superclass: dict[str, str], odd: Oddities, where: str) -> dict[str, Any]:
+def _labels(written: Any, groups: _Groups, odd: Oddities, where: str) -> dict[str, Any]:
     said = _statements(written)
     if said is None:
         odd.add("scp_codes that cannot be understood; labels left missing", where)
@@ -133,11 +150,14 @@ def _labels(written: Any, superclass: dict[str, str], odd: Oddities, where: str)
     for code in sorted(said - set(STATEMENTS)):
         odd.add(f"statement {code}, which PTB-XL does not have; passed over", where)
     known = [code for code in STATEMENTS if code in said]
-    groups = {superclass[code] for code in known if code in superclass}
+    found = {group for code in known for group in groups.get(code, ())}
     return {
         "rhythm": rhythm_of_statements(said),
-        "superclass": [name for name in SUPERCLASSES if name in groups],
+        "superclass": [name for name in SUPERCLASSES if ("class", name) in found],
+        "subclass": [name for name in SUBCLASSES if ("subclass", name) in found],
         "statements": known,
+        "diagnostic_statements": [code for code in known if code in DIAGNOSTIC_STATEMENTS],
+        "form_statements": [code for code in known if code in FORM_STATEMENTS],
         "rhythm_statements": [code for code in known if code in RHYTHM_STATEMENTS],
     }
 
@@ -151,18 +171,21 @@ def _statements(written: Any) -> set[str] | None:
     return set(map(str, said)) if isinstance(said, dict) else None
 
 
-def _superclasses(path: Path) -> dict[str, str]:
-    """Diagnostic statement -> superclass, from the publisher's table."""
+def _groups(path: Path) -> _Groups:
+    """From the publisher's table. Raises CohortError if it is another."""
     frame = read_table(path)
-    require_columns(path, frame, ("diagnostic_class",))
-    pairs = zip(frame[frame.columns[0]], frame["diagnostic_class"], strict=True)
-    found = {code: name for code, name in pairs if name is not None}
-    unknown = sorted(set(found.values()) - set(SUPERCLASSES))
-    if unknown:
-        raise CohortError(f"{path}: diagnostic_class {unknown[0]!r}; expected {', '.join(SUPERCLASSES)}")
-    lacking = sorted(set(STATEMENTS) - set(frame[frame.columns[0]]))
+    require_columns(path, frame, ("diagnostic_class", "diagnostic_subclass"))
+    codes = frame[frame.columns[0]]
+    lacking = sorted(set(STATEMENTS) - set(codes))
     if lacking:
         raise CohortError(
             f"{path}: no row for {', '.join(lacking[:3])}; expected PTB-XL's {len(STATEMENTS)} statements"
         )
-    return found
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, known in (("class", SUPERCLASSES), ("subclass", SUBCLASSES)):
+        for code, name in zip(codes, frame[f"diagnostic_{kind}"], strict=True):
+            if name is not None and name not in known:
+                raise CohortError(f"{path}: diagnostic_{kind} {name!r}; expected {', '.join(known)}")
+            if name is not None:
+                found.setdefault(code, []).append((kind, name))
+    return {code: tuple(own) for code, own in found.items()}
