@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enecg.errors import LeadError, ReadError, UnitError
-from enecg.recording import millivolts_per
+from enecg.recording import HIGHEST_RATE, LOWEST_RATE, millivolts_per
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,12 @@ class Ask:
         return self.start == 0 and self.seconds is None
 
     def span(self, n_samples: int, rate: float, where: object) -> tuple[int, int]:
-        """First sample that is wanted, and the one after the last. Raises ReadError for a start beyond the end."""
+        """First sample that is wanted, and the one after the last.
+
+        Raises ReadError for a start beyond the end, and for a rate that no recording has.
+        """
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise ReadError(f"{where}: rate of {rate:g} Hz; expected {LOWEST_RATE:g} to {HIGHEST_RATE:,.0f}")
         first = round(self.start * rate)
         last = n_samples if self.seconds is None else min(n_samples, first + max(1, round(self.seconds * rate)))
         if first >= n_samples:
