@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from enecg.evaluation._challenge import challenge_metric, decided
 from enecg.tasks import Task
 
 Array = npt.NDArray[np.float32]
@@ -45,6 +46,8 @@ def metrics_of(task: Task) -> tuple[str, ...]:
     """Names of a task's metrics, the first the one that systems are compared by."""
     if task.name == "rr_interval":
         return ("mae", "rmse", "over_20")
+    if task.name == "cinc2021":
+        return ("macro_auroc", "challenge_score")
     return {
         "regression": ("mae", "rmse"),
         "binary": ("auroc", "accuracy", "macro_f1"),
@@ -75,6 +78,8 @@ def make_metric(name: str, scored: Scored) -> Metric:
         return _mean(hit.astype(np.float64))
     if name == "macro_f1":
         return _macro_f1(truth, answer)
+    if name == "challenge_score":
+        return challenge_metric(truth > 0, decided(answer))
     columns = range(truth.shape[1])
     usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
     parts = [_auroc(answer[:, k], truth[:, k] > 0.5, scored.fold) for k in usable]
