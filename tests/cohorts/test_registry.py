@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 import enecg
@@ -69,6 +72,14 @@ def test_what_is_known_beforehand_is_whole(name):
     if name not in ("folder", "simulated"):
         assert about.licence != "unknown"
         assert "doi" in about.citation
+
+
+def test_each_is_in_the_documentation_with_its_options():
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", page.partition("## Data sets")[2], re.MULTILINE))
+    assert set(rows) == set(cohort_names())
+    for name, row in rows.items():
+        assert set(cohort_options(name)) == set(re.findall(r"`(\w+)=`", row)), name
 
 
 def test_an_underscore_may_stand_for_a_hyphen():

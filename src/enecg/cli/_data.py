@@ -23,8 +23,9 @@ TABLE = "targets.csv"
 """What a table of targets is called that a folder of one's own holds."""
 
 DATA_HELP = "Folder of recordings; again for more. Left out: simulated ones."
-COHORT_HELP = """Which data set the folder is: ptbxl, ludb, challenge2021, or folder for your own; 'simulated' needs no
+COHORT_HELP = """Which data set the folder is (enecg cohorts lists them), or folder for your own; 'simulated' needs no
     folder. Left out: recognised by what is in it. Given for several folders: in the same order."""
+OPTION_HELP = "Of the data set, again for more, such as mimic_iv=FOLDER; enecg cohorts NAME names them."
 TABLE_HELP = f"""Targets of your own folder: .csv, .tsv or .parquet with columns id or path, subject, and one for each
     task. Left out: {TABLE} in the folder."""
 _YES_NO = {"0", "1", "0.0", "1.0", "true", "false", "no", "yes"}
@@ -41,6 +42,7 @@ class DataChoice:
     table: Names
     n: int
     seed: int
+    option: Names = ()
 
     def open(self, *, targets: bool = True) -> "Cohort":
         """The data set that the options name; several are joined.
@@ -50,6 +52,7 @@ class DataChoice:
         from enecg.cohorts import join_cohorts
 
         plan = list(self._plan())
+        self._check_options([name for name, _, _ in plan])
         opened = []
         for place, (name, folder, table) in enumerate(plan):
             if name == "folder" and targets and table is None:
@@ -61,24 +64,42 @@ class DataChoice:
         return opened[0] if len(opened) == 1 else join_cohorts(opened)
 
     def _load(self, name: str, folder: str, table: str | None, plan: "list[_Named]", place: int) -> "Cohort":
-        from enecg.cohorts import load_cohort
-
+        options = self._options_for(name)
         if name == "simulated":
-            return load_cohort(name, n=self.n, seed=self.seed)
+            return load_named(name, None, {"n": self.n, "seed": self.seed} | options)
         if name == "folder":
             # Subjects of several folders must not be mixed up.
             several = sum(other == name for other, _, _ in plan) > 1
             called = f"{Path(folder).resolve().name}_{place + 1}" if several else name
-            return load_cohort(name, folder, table=table, name=called)
+            return load_named(name, folder, {"table": table, "name": called} | options)
+        usual: dict[str, Any] = {}
         if name == "ptbxl" and not Path(folder, "records100").is_dir():
-            return load_cohort(name, folder, rate=500)
+            usual["rate"] = 500
         if name == "ludb":
             # Its RR intervals are known of the annotated beats, which are not all of a record's.
-            return load_cohort(name, folder, window="annotated")
+            usual["window"] = "annotated"
         if name == "challenge2021":
             # Its copies of PTB-XL's recordings are of PTB-XL's patients, where that is at hand.
-            return load_cohort(name, folder, ptbxl=next((at for other, at, _ in plan if other == "ptbxl"), None))
-        return load_cohort(name, folder)
+            usual["ptbxl"] = next((at for other, at, _ in plan if other == "ptbxl"), None)
+        return load_named(name, folder, usual | options, progress=True)
+
+    def _options_for(self, name: str) -> dict[str, Any]:
+        """Those of --option that this data set has."""
+        from enecg.cohorts import cohort_options
+
+        known = cohort_options(name)
+        return {key: value for key, value in options_of(self.option).items() if key in known}
+
+    def _check_options(self, cohorts: Sequence[str]) -> None:
+        """Raises UsageError for an option that none of the data sets has."""
+        from enecg.cohorts import cohort_options
+
+        known = {option for name in cohorts for option in cohort_options(name)}
+        for key in options_of(self.option):
+            if key not in known:
+                raise click.UsageError(
+                    f"--option {key}: {', '.join(cohorts)} has none of this name; it has {', '.join(sorted(known))}"
+                )
 
     def _plan(self) -> "Iterator[_Named]":
         """Each data set; raises UsageError for options that do not go together."""
@@ -117,20 +138,53 @@ def data_options(command: F) -> F:
         table: tuple[str, ...],
         n: int,
         seed: int,
+        option: tuple[str, ...],
         **rest: Any,
     ) -> Any:
-        return command(*args, choice=DataChoice(data, cohort, table, n, seed), **rest)
+        return command(*args, choice=DataChoice(data, cohort, table, n, seed, option), **rest)
 
     options = [
         click.option("--data", multiple=True, type=click.Path(), metavar="FOLDER", help=DATA_HELP),
         click.option("--cohort", multiple=True, metavar="NAME", help=COHORT_HELP),
         click.option("--table", multiple=True, type=click.Path(dir_okay=False), metavar="FILE", help=TABLE_HELP),
+        click.option("--option", multiple=True, metavar="KEY=VALUE", help=OPTION_HELP),
         click.option("--n", type=click.IntRange(min=1), default=800, show_default=True, help="How many to simulate."),
         click.option("--seed", default=0, show_default=True, help="Of everything random."),
     ]
     for option in reversed(options):
         with_choice = option(with_choice)
     return with_choice  # type: ignore[return-value]
+
+
+def options_of(said: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` as options: true and false, numbers, or text. Raises UsageError for anything else."""
+    found: dict[str, Any] = {}
+    for text in said:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"--option {text}: expected KEY=VALUE, such as mimic_iv=FOLDER")
+        found[key] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def load_named(name: str, folder: str | None, options: dict[str, Any], *, progress: bool = False) -> "Cohort":
+    """A data set with these options; it shows how far it is where it takes long, if `progress`."""
+    from enecg.cohorts import cohort_options, load_cohort
+
+    if progress and "progress" in cohort_options(name):
+        options = {"progress": True} | options
+    return load_cohort(name, folder, **options)
 
 
 def recognise(folder: str, *, said: bool = True) -> str:
@@ -145,12 +199,13 @@ def recognise(folder: str, *, said: bool = True) -> str:
 
 
 def _recognised(root: Path) -> tuple[str, str]:
-    if (root / "ptbxl_database.csv").exists():
-        return "ptbxl", "it holds ptbxl_database.csv"
-    if (root / "ludb.csv").exists():
-        return "ludb", "it holds ludb.csv"
+    from enecg.cohorts import about_cohort, cohort_names
+
     if (root / TABLE).exists():
         return "folder", f"it holds {TABLE}"
+    for about in map(about_cohort, cohort_names()):
+        if about.marks and all((root / mark).exists() for mark in about.marks):
+            return about.name, f"it holds {', '.join(about.marks)}"
     if any(_has_codes(header) for header in sorted(root.glob("*/*.hea"))[:3]):
         return "challenge2021", "folders of records with SNOMED CT codes (#Dx)"
     return "folder", "no data set that enecg knows"
@@ -167,8 +222,9 @@ def _table_in(folder: str) -> str | None:
 
 def _no_targets(folder: Path) -> str:
     return (
-        f"{folder}: no {TABLE} in it, and it is not the folder of ptbxl, ludb or challenge2021. Write {TABLE} with "
-        "columns id (the file's name without ending) or path, subject, and one for each task; or say --table"
+        f"{folder}: no {TABLE} in it, and no data set that is recognised by what it holds (--cohort names one of those "
+        f"that enecg cohorts lists). Write {TABLE} with columns id (the file's name without ending) or path, subject, "
+        "and one for each task; or say --table"
     )
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "Answer ECG files: one, many, or folders.",
     "evaluate": "Cross-validate and compare, by subject.",
     "embed": "Fill a store with embeddings.",
+    "cohorts": "List the data sets that are known, and check a copy of one.",
     "experts": "List the experts.",
     "tasks": "List the built-in tasks.",
     "doctor": "Check this installation.",

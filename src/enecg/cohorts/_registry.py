@@ -45,7 +45,7 @@ _COHORTS: dict[str, ModuleType] = {
 
 def cohort_names() -> tuple[str, ...]:
     """All cohorts that can be loaded."""
-    return tuple(_COHORTS)
+    return tuple(sorted(_COHORTS))
 
 
 def about_cohort(name: str) -> About:
@@ -76,6 +76,7 @@ def load_cohort(name: str, /, folder: str | Path | None = None, **options: Any) 
 def _module(name: str) -> ModuleType:
     found = _COHORTS.get(name) or _COHORTS.get(name.replace("_", "-"))
     if found is None:
-        near = difflib.get_close_matches(name, _COHORTS, n=1) or list(_COHORTS)
-        raise CohortError(f"unknown cohort {name!r}. Did you mean {', '.join(near)}? Known: {', '.join(_COHORTS)}")
+        known = cohort_names()
+        near = difflib.get_close_matches(name, known, n=1) or known
+        raise CohortError(f"unknown cohort {name!r}. Did you mean {', '.join(near)}? Known: {', '.join(known)}")
     return found
