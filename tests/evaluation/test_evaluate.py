@@ -8,7 +8,7 @@ import pytest
 
 from enecg import evaluate, get_expert, load_cohort
 from enecg.errors import CohortError, LeakageError, WeightsError
-from enecg.evaluation import Fold, cross_validation, evaluate_fitted, markdown, shuffled
+from enecg.evaluation import Fold, cross_validation, curves_of, evaluate_fitted, markdown, shuffled
 from enecg.experts import Card, Expert, Inputs, published_names
 
 DATA = Path(__file__).parents[1] / "data"
@@ -115,6 +115,29 @@ def test_roles_say_who_was_used_for_what(found, people):
     assert list(found.roles) == [item.id for item in people]
 
 
+def test_who_was_used_for_what_is_counted(found, people):
+    [used] = found.about["used"]
+    for side, letter in (("trained", "t"), ("validated", "v"), ("tested", "e")):
+        own = [name for name, letters in found.roles.items() if letters == letter]
+        subjects = {item.subject for item in people if item.id in own}
+        assert used[side] == {"recordings": len(own), "subjects": len(subjects)}
+
+
+def test_what_is_held_for_curves_are_the_answers_that_the_figures_are_of(found, people):
+    held = found.held["sex"]
+    tested = np.array([found.roles[item.id] == "e" for item in people])
+    assert held.answers.shape == (1, len(people), 1)
+    assert np.isfinite(held.answers[0, :, 0]).tolist() == tested.tolist()
+    assert (held.fold[0] >= 0).tolist() == tested.tolist()
+    assert held.truth[:, 0].tolist() == [float(name == "female") for name in people.targets["sex"]]
+    [curves], few = curves_of(held)
+    assert not few
+    assert curves.auroc.value == pytest.approx(value(found, task="sex", system="ensemble", metric="auroc"))
+    assert curves.points[0].sensitivity.value == pytest.approx(
+        (held.answers[0, tested, 0] >= 0.5)[held.truth[tested, 0] == 1].mean()
+    )
+
+
 def test_the_same_evaluation_gives_the_same_figures(people, model):
     fold = cross_validation(people, ["rr_interval", "sex"], 3)[1]
     runs = [evaluate(model, people, rounds=[[fold]]) for _ in range(2)]
@@ -145,6 +168,7 @@ def test_a_finished_model_is_tested_elsewhere_but_not_on_its_own_subjects(people
     found = evaluate_fitted(model, elsewhere)
     assert value(found, task="rr_interval", system="ensemble", metric="mae") < 40
     assert found.about["trained"] == 160
+    assert found.about["used"] == [{"tested": {"recordings": 60, "subjects": 60}}]
     with pytest.raises(LeakageError, match=r"10 of 30 subjects of cohort simulated trained this ensemble"):
         evaluate_fitted(model, people.take(np.arange(140, 200)))
     flagged = evaluate_fitted(model, people.take(np.arange(140, 200)), allow_seen=True)

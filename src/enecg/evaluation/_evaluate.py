@@ -13,6 +13,7 @@ from enecg.ensemble import Watch, subject_codes
 from enecg.errors import CohortError, LeakageError
 from enecg.estimator import EnECG
 from enecg.evaluation._costs import Costs, costs_of
+from enecg.evaluation._curves import OutOfFold
 from enecg.evaluation._folds import Fold, check_fold, cross_validation
 from enecg.evaluation._score import score
 from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, Tested, answers_of, best_expert, values
@@ -30,12 +31,14 @@ class Evaluation:
     rows : {"task", "system", "metric", "value", "low", "high", "n", ...};  about : cohort, counts, settings.
     models : the estimators that were trained and tested, one for each fold.
     roles : by recording's id, a letter for each fold: t(rained), v(alidated), e(xamined), - (left out).
+    held : by task, the ensemble's answers to recordings that it had not learned from, and the truth, for curves.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
     models: list[EnECG] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
+    held: dict[str, OutOfFold] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -93,6 +96,7 @@ def evaluate(
     about = {
         "trained": [int(fold.train.sum()) for round_ in plan for fold in round_],
         "validated": [int(fold.validation.sum()) for round_ in plan for fold in round_],
+        "used": [_used(fold, subject_codes(cohort.subjects)) for round_ in plan for fold in round_],
     }
     found = _evaluation(estimator, cohort, embedded, targets, tested, seen, seed, about, costs)
     found.models = models
@@ -118,7 +122,12 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
     targets = {task.name: encode_targets(task, cohort.targets, len(cohort)) for task in tasks}
     part = answers_of(model.ensemble_, embedded, np.arange(len(cohort)))
     flags = [*seen, *(["the ensemble"] if both else [])]
-    about = {"trained on": model.training_["cohorts"], "trained": model.training_["n_recordings"]}
+    tested = {"recordings": len(cohort), "subjects": len(np.unique(subject_codes(cohort.subjects)))}
+    about = {
+        "trained on": model.training_["cohorts"],
+        "trained": model.training_["n_recordings"],
+        "used": [{"tested": tested}],
+    }
     found = _evaluation(model, cohort, embedded, targets, [[part]], flags, seed, about, Costs())
     found.roles = dict.fromkeys(embedded.ids, "e")
     return found
@@ -171,6 +180,14 @@ def _roles(plan: Sequence[Sequence[Fold]], ids: Sequence[str]) -> dict[str, str]
     return {name: "".join(row) for name, row in zip(ids, letters, strict=True)}
 
 
+def _used(fold: Fold, codes: npt.NDArray[np.intp]) -> dict[str, dict[str, int]]:
+    """Recordings and subjects on each side of a fold."""
+    sides = {"trained": fold.train, "validated": fold.validation, "tested": fold.test}
+    return {
+        name: {"recordings": int(side.sum()), "subjects": len(np.unique(codes[side]))} for name, side in sides.items()
+    }
+
+
 def _paper_of(estimator: EnECG) -> EnECG:
     return estimator.clone().set_params(recipe="paper", settings=None)
 
@@ -215,10 +232,11 @@ def _evaluation(
     costs: Costs,
 ) -> Evaluation:
     codes = subject_codes(cohort.subjects)
-    rows = []
+    rows, held = [], {}
     for task in model.task_list():
         if task.name in targets:
             rows += score(task, targets[task.name], rounds, codes, cohort, seed)
+            held[task.name] = OutOfFold.of(task, targets[task.name], rounds, codes)
     systems = {row["system"] for row in rows}
     rows += costs_of(costs, model.fitted_experts(), systems)
     flags = {"seen_by": list(seen)} if seen else {}
@@ -227,8 +245,11 @@ def _evaluation(
     best = [part.best for round_ in rounds for part in round_ if part.best]
     return Evaluation(
         rows=[row | flags for row in rows],
+        held=held,
         about={
             "cohort": cohort.name,
+            "licence": cohort.licence,
+            "citation": cohort.citation,
             "simulated": cohort.simulated,
             "recordings": len(cohort),
             "subjects": len(set(codes.tolist())),

@@ -82,7 +82,7 @@ def make_metric(name: str, scored: Scored) -> Metric:
         return challenge_metric(truth > 0, decided(answer))
     columns = range(truth.shape[1])
     usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
-    parts = [_auroc(answer[:, k], truth[:, k] > 0.5, scored.fold) for k in usable]
+    parts = [auroc(answer[:, k], truth[:, k] > 0.5, scored.fold) for k in usable]
     if not parts:
         return lambda weights: np.full(len(weights), np.nan)
     return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
@@ -91,7 +91,7 @@ def make_metric(name: str, scored: Scored) -> Metric:
 def label_auroc(scored: Scored, names: tuple[str, ...]) -> Metric:
     """Mean AUROC of some classes of a multilabel task."""
     places = [scored.task.classes.index(name) for name in names]
-    parts = [_auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5, scored.fold) for k in places]
+    parts = [auroc(scored.answer[:, k].astype(np.float64), scored.truth[:, k] > 0.5, scored.fold) for k in places]
     return lambda weights: _mean_of_known(np.array([part(weights) for part in parts]), axis=0)
 
 
@@ -165,7 +165,7 @@ def _macro_f1(truth: Double, answer: Double) -> Metric:
     return value
 
 
-def _auroc(scores: Double, positive: npt.NDArray[np.bool_], fold: npt.NDArray[np.intp] | None) -> Metric:
+def auroc(scores: Double, positive: npt.NDArray[np.bool_], fold: npt.NDArray[np.intp] | None) -> Metric:
     """Area under the ROC curve: weighted share of pairs in the right order, ties by half, pairs of one fold only."""
     whose = np.zeros(len(scores), dtype=np.intp) if fold is None else fold
     order = np.lexsort((scores, whose))
@@ -185,5 +185,23 @@ def _auroc(scores: Double, positive: npt.NDArray[np.bool_], fold: npt.NDArray[np
         pairs = (all_up * all_down).sum(axis=1)
         top = (up * (below + 0.5 * down)).sum(axis=1)
         return np.asarray(np.divide(top, pairs, out=np.full(len(w), np.nan), where=pairs > 0))
+
+    return value
+
+
+def average_precision(scores: Double, positive: npt.NDArray[np.bool_]) -> Metric:
+    """Mean precision over the steps of recall, down the ranks; recordings of equal score count together."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+
+    def value(weights: Double) -> Double:
+        w = weights[:, order]
+        found = np.add.reduceat(w * positive[order], ends, axis=1)
+        hits, taken = found.cumsum(axis=1), np.add.reduceat(w, ends, axis=1).cumsum(axis=1)
+        total = hits[:, -1]
+        precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
+        return np.asarray(
+            np.divide((found * precision).sum(axis=1), total, out=np.full(len(w), np.nan), where=total > 0)
+        )
 
     return value

@@ -51,7 +51,7 @@ def score(
 
     A metric of several rounds is its mean over them; the bootstrap draws the same subjects for all systems and rounds.
     """
-    pooled = [_Pooled.of(task.name, round_, len(truth)) for round_ in rounds]
+    pooled = [Pooled.of(task.name, round_, len(truth)) for round_ in rounds]
     rows = np.flatnonzero(_answered(pooled, ENSEMBLE) & ~np.isnan(truth).any(axis=1))
     if len(rows) < 2:
         return []
@@ -84,8 +84,8 @@ def score(
 
 
 @dataclass(frozen=True)
-class _Pooled:
-    """The folds of a round together.
+class Pooled:
+    """The folds of a round together, for one task.
 
     answers : by system [recording, output], NaN where not tested;  fold : int [recording], which one tested it.
     """
@@ -94,7 +94,8 @@ class _Pooled:
     fold: Places
 
     @classmethod
-    def of(cls, task: str, round_: Sequence[Tested], n: int) -> "_Pooled":
+    def of(cls, task: str, round_: Sequence[Tested], n: int) -> "Pooled":
+        """n : recordings of the cohort."""
         answers: dict[str, Array] = {}
         fold = np.full(n, -1, dtype=np.intp)
         for number, part in enumerate(round_):
@@ -107,10 +108,11 @@ class _Pooled:
         return cls(answers, fold)
 
     def scored(self, task: Task, truth: Array, system: str, rows: Places) -> Scored:
+        """A system's answers to some rows, beside the truth."""
         return Scored(task, truth[rows], self.answers[system][rows], self.fold[rows])
 
 
-def _answered(pooled: Sequence[_Pooled], system: str) -> npt.NDArray[np.bool_]:
+def _answered(pooled: Sequence[Pooled], system: str) -> npt.NDArray[np.bool_]:
     """Recordings that a system answered in every round."""
     if not all(system in own.answers for own in pooled):
         return np.zeros(len(pooled[0].fold), dtype=np.bool_)
@@ -118,7 +120,7 @@ def _answered(pooled: Sequence[_Pooled], system: str) -> npt.NDArray[np.bool_]:
 
 
 def _measured(
-    task: Task, truth: Array, pooled: Sequence[_Pooled], system: str, rows: Places, weights: Counts
+    task: Task, truth: Array, pooled: Sequence[Pooled], system: str, rows: Places, weights: Counts
 ) -> dict[str, tuple[float, Double]]:
     """A system's metrics on some rows, mean over rounds: by name, the value and those of the bootstrap's draws."""
     scored = [own.scored(task, truth, system, rows) for own in pooled]
@@ -189,7 +191,7 @@ def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]])
     ]
 
 
-def _groups(task: Task, truth: Array, pooled: Sequence[_Pooled], rows: Places, cohort: Cohort) -> list[Row]:
+def _groups(task: Task, truth: Array, pooled: Sequence[Pooled], rows: Places, cohort: Cohort) -> list[Row]:
     """The main metric by sex and by age band."""
     metrics = metrics_of(task)
     metrics = metrics if task.name == "rr_interval" else metrics[:1]

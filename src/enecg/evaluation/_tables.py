@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from enecg.files import write_whole
 _DIGITS = {"age": 2, "rr_interval": 1}
 """Decimals of figures in a task's unit; probabilities and areas have three."""
 _IN_UNITS = ("mae", "rmse", "mae gain", "rmse gain", "mean interval")
+
+Row = Mapping[str, Any]
+Label = Callable[[Row], str]
 
 
 def write_json(record: Mapping[str, Any], path: Path) -> None:
@@ -35,33 +39,64 @@ def _write(path: Path, text: str) -> None:
         raise WriteError(f"{path}: results cannot be written ({error}); choose a folder with free space") from error
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rows of a record side by side. head : of the lines' names;  lines : name and, by column, the row or None."""
+
+    head: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[Row | None, ...]], ...]
+
+
 def markdown(record: Mapping[str, Any]) -> str:
     """Tables of an evaluation's record: each task's systems, paired differences, groups; then what systems cost.
 
     Above them what was tested, and what makes the figures less than they seem.
     """
     rows = record["rows"]
-    parts = [_heading(record["about"], rows)]
-    for task in dict.fromkeys(row["task"] for row in rows if row["task"]):
-        own = [row for row in rows if row["task"] == task and "group" not in row]
-        plain = [row for row in own if not row["metric"].endswith(" gain")]
-        parts.append(_table(task, plain, lambda row: row["metric"]))
-        gains = [row for row in own if row["metric"].endswith(" gain")]
-        if gains:
-            parts.append(_table("gain of the ensemble over", gains, lambda row: row["metric"], _short))
+    tables = []
+    for task in tasks_of(record):
+        tables += [systems_table(rows, task), gains_table(rows, task)]
     groups = [row for row in rows if "group" in row]
-    if groups:
-        parts.append(_table("ensemble, by group", groups, lambda row: f"{row['task']} {row['metric']}", _group))
-    costs = [row for row in rows if not row["task"]]
-    if costs:
-        parts.append(_table("cost", costs, lambda row: row["metric"]))
+    tables += [_table("ensemble, by group", groups, lambda row: f"{row['task']} {row['metric']}", _group)]
+    tables += [costs_table(rows)]
+    parts = [heading(record), *(_lines(table) for table in tables if table.lines)]
     caveats = record["about"].get("caveats")  # Results of earlier versions have none.
     if caveats:
         parts.append("What has to be known: " + "; ".join(f"{name}: {said}" for name, said in caveats.items()) + ".")
     return "\n\n".join(parts) + "\n"
 
 
-def _heading(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+def tasks_of(record: Mapping[str, Any]) -> list[str]:
+    """Names of the tasks that have rows."""
+    return list(dict.fromkeys(row["task"] for row in record["rows"] if row["task"]))
+
+
+def systems_table(rows: Sequence[Row], task: str) -> Table:
+    """A task's systems by metric."""
+    own = [row for row in rows if row["task"] == task and "group" not in row and not _is_gain(row)]
+    return _table(task, own, _metric)
+
+
+def gains_table(rows: Sequence[Row], task: str) -> Table:
+    """What the ensemble is better by than other systems, on the same draws."""
+    own = [row for row in rows if row["task"] == task and "group" not in row and _is_gain(row)]
+    return _table("gain of the ensemble over", own, _metric, _short)
+
+
+def groups_table(rows: Sequence[Row], task: str) -> Table:
+    """The ensemble by sex, by age band."""
+    return _table("ensemble", [row for row in rows if row["task"] == task and "group" in row], _metric, _group)
+
+
+def costs_table(rows: Sequence[Row]) -> Table:
+    """Parameters, seconds, memory by system."""
+    return _table("cost", [row for row in rows if not row["task"]], _metric)
+
+
+def heading(record: Mapping[str, Any]) -> str:
+    """What was tested, and what makes the figures less than they seem."""
+    about, rows = record["about"], record["rows"]
     said = [f"{about['tested']:,} recordings of {about['cohort']} tested, {about['refused']:,} refused."]
     if about["simulated"]:
         said.append("All of them are simulated.")
@@ -71,42 +106,56 @@ def _heading(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str
     return " ".join(said)
 
 
-def _short(row: Mapping[str, Any]) -> str:
+def _short(row: Row) -> str:
     return str(row["system"]).removeprefix("ensemble - ")
 
 
-def _group(row: Mapping[str, Any]) -> str:
+def _group(row: Row) -> str:
     return str(row["group"])
 
 
-def _system(row: Mapping[str, Any]) -> str:
+def _system(row: Row) -> str:
     return str(row["system"])
 
 
-Label = Callable[[Mapping[str, Any]], str]
+def _metric(row: Row) -> str:
+    return str(row["metric"])
 
 
-def _table(head: str, rows: Sequence[Mapping[str, Any]], column: Label, line: Label = _system) -> str:
+def _is_gain(row: Row) -> bool:
+    return _metric(row).endswith(" gain")
+
+
+def _table(head: str, rows: Sequence[Row], column: Label, line: Label = _system) -> Table:
     """Lines by `line`, columns by `column`, in the order of the rows."""
-    columns = list(dict.fromkeys(column(row) for row in rows))
-    lines = [f"| {head} | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
+    columns = tuple(dict.fromkeys(column(row) for row in rows))
+    lines = []
     for name in dict.fromkeys(line(row) for row in rows):
-        found = {column(row): _cell(row) for row in rows if line(row) == name}
-        lines.append(f"| {name} | {' | '.join(found.get(one, '') for one in columns)} |")
+        found = {column(row): row for row in rows if line(row) == name}
+        lines.append((name, tuple(found.get(one) for one in columns)))
+    return Table(head, columns, tuple(lines))
+
+
+def _lines(table: Table) -> str:
+    """As Markdown."""
+    lines = [f"| {table.head} | {' | '.join(table.columns)} |", "|---" + "|---:" * len(table.columns) + "|"]
+    for name, row in table.lines:
+        lines.append(f"| {name} | {' | '.join('' if cell is None else cell_text(cell) for cell in row)} |")
     return "\n".join(lines)
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def cell_text(row: Row) -> str:
+    """The value and its interval, with the decimals that its unit has."""
     reach = ""
     if row.get("low") is not None:
         reach = f" ({_number(row, row['low'])} to {_number(row, row['high'])})"
     return _number(row, row["value"]) + reach
 
 
-def _number(row: Mapping[str, Any], value: float) -> str:
+def _number(row: Row, value: float) -> str:
     if not row["task"]:
         return f"{value:,.0f}"
-    sign = "+" if str(row["metric"]).endswith(" gain") else ""
+    sign = "+" if _is_gain(row) else ""
     digits = _DIGITS.get(row["task"], 3) if row["metric"] in _IN_UNITS else 3
     return f"{value:{sign}.{digits}f}"
 
