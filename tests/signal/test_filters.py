@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
 
 from enecg.errors import RecordingError
 from enecg.signal.filters import bandpass, highpass, lowpass, notch
@@ -20,10 +20,14 @@ def test_band_pass_keeps_its_band_only(hz, low, high):
     assert low <= gain(bandpass(signal, RATE, 0.5, 40.0), signal) <= high
 
 
-def test_band_pass_is_scipys_zero_phase_filter():
+def test_filters_are_scipys_zero_phase_filters_bit_for_bit():
     noise = np.random.default_rng(0).normal(size=(3, 2, 2000)).astype(np.float32)
-    expected = sosfiltfilt(butter(3, (0.5, 40.0), "bandpass", fs=RATE, output="sos"), noise, axis=-1)
-    assert np.abs(bandpass(noise, RATE, 0.5, 40.0) - expected).max() < 1e-2
+    expected = sosfiltfilt(butter(3, (0.5, 40.0), "bandpass", fs=RATE, output="sos"), noise)
+    assert np.array_equal(bandpass(noise, RATE, 0.5, 40.0), expected.astype(np.float32))
+    expected = sosfiltfilt(tf2sos(*iirnotch(50.0, 30.0, fs=RATE)), noise)
+    assert np.array_equal(notch(noise, RATE, 50.0), expected.astype(np.float32))
+    expected = sosfiltfilt(butter(4, 20.0, fs=RATE, output="sos"), noise[:, :, :20], padlen=15)
+    assert np.array_equal(lowpass(noise[:, :, :20], RATE, 20.0), expected.astype(np.float32))
 
 
 def test_no_phase_is_added():

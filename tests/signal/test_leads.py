@@ -58,6 +58,19 @@ def test_residual_is_nought_when_the_law_holds_and_large_when_leads_are_swapped(
     assert np.isnan(einthoven_residual(full[:1], ("I",)))
 
 
+def test_residual_is_of_the_samples_that_are_there():
+    full = limb_leads() * np.array([1, 0.4, 1, 2, 1, 1])[:, None]
+    holes = full.copy()
+    holes[2, 100:200] = np.nan
+    holes[3] = np.nan
+    without = einthoven_residual(full[[0, 1, 2, 4, 5]], [LIMB_LEADS[row] for row in (0, 1, 2, 4, 5)])
+    assert abs(einthoven_residual(holes, LIMB_LEADS) - without) < 0.2 * without
+    holes[0] = np.nan
+    assert np.isnan(einthoven_residual(holes, LIMB_LEADS))
+    assert np.isnan(einthoven_residual(np.zeros((6, 9)), LIMB_LEADS))
+    assert np.isnan(einthoven_residual(np.zeros((6, 0)), LIMB_LEADS))
+
+
 def test_a_lead_that_is_not_there_is_named():
     with pytest.raises(LeadError, match=r"no lead V6 \(found"):
         arrange(limb_leads(), LIMB_LEADS, (*STANDARD_LEADS[:3], "V6"))

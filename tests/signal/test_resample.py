@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from enecg.errors import RecordingError
 from enecg.signal.resample import resample, resample_fourier, resample_sinc
+from enecg.signal.windows import extend
 
 
 def tone(rate: float, hz: float, seconds: float = 10.0, drift: float = 0.0) -> np.ndarray:
@@ -17,6 +19,20 @@ def test_a_tone_on_a_drift_keeps_its_values_to_the_very_edges(rate):
     got = resample(tone(rate, 5.0, drift=0.2), rate, 100.0)
     assert got.shape == (1, 1000)
     assert np.abs(got - tone(100.0, 5.0, drift=0.2)).max() < 0.02
+
+
+@given(
+    st.integers(2, 700),
+    st.sampled_from([(1, 2), (1, 3), (1, 5), (1, 77), (2, 1), (5, 1), (5, 2), (2, 5), (8, 5), (25, 18), (100, 257)]),
+    st.integers(0, 9),
+)
+def test_the_samples_are_those_of_scipy_on_the_lengthened_signal(n, ratio, seed):
+    up, down = ratio
+    signal = np.random.default_rng(seed).normal(size=(2, n)).astype(np.float32)
+    edge = down * max(1, round(50 / down))
+    expected = resample_poly(extend(signal, edge), up, down, axis=-1)[:, edge * up // down :]
+    found = resample(signal, 100.0, 100.0 * up / down)
+    np.testing.assert_allclose(found, expected[:, : found.shape[1]], atol=3e-6)
 
 
 def test_what_lies_above_half_the_new_rate_is_gone():

@@ -49,10 +49,9 @@ def finished(
     Raises ReadError or LeadError, naming the file.
     """
     named = [lead_of(path, name) for name in leads]
-    with np.errstate(invalid="ignore"):
-        endless = [name for name, row in zip(named, signal, strict=False) if (np.abs(row) > ENDLESS).any()]
-    if endless:
-        raise ReadError(f"{path}: lead {endless[0]}: amplitudes beyond measure; the file's scale must be wrong")
+    if signal.size and max(np.fmax.reduce(signal, axis=None), -np.fmin.reduce(signal, axis=None)) > ENDLESS:
+        endless = [name for name, row in zip(named, signal, strict=False) if np.fmax.reduce(np.abs(row)) > ENDLESS]
+        raise ReadError(f"{path}: lead {', '.join(endless)}: amplitudes beyond measure; the file's scale must be wrong")
     said = list(notes)
     if len(named) == len(signal):
         # A law of every sample is seen in some of them; a day's recording need not be held in double precision.

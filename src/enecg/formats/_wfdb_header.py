@@ -28,12 +28,13 @@ _RECORD = re.compile(
     r"(?P<name>\S+?)(/(?P<segments>\d+))?\s+(?P<signals>\d{1,6})"
     r"(\s+(?P<rate>\S+)(\s+(?P<frames>\S+)(\s+(?P<rest>.*))?)?)?"
 )
-_RATE = re.compile(r"(\d+\.?\d*|\.\d+)(/\S*)?")
+_RATE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(/\S*)?")
 _SIGNAL = re.compile(
-    r"(?P<file>\S+)\s+(?P<form>\d{1,4})(x(?P<per_frame>\d{1,9}))?(:(?P<skew>\d{1,9}))?(\+(?P<offset>\d{1,15}))?"
-    r"(\s+(?P<gain>-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)(\((?P<baseline>-?\d{1,15})\))?(/(?P<unit>\S+))?"
-    r"(\s+\d{1,4}(\s+(?P<zero>-?\d{1,15})(\s+(?P<initial>-?\d{1,15})(\s+(?P<checksum>-?\d{1,15})(\s+\d{1,9})?)?)?)?)?)?"
-    r"(\s+(?P<name>.*))?",
+    r"(?P<file>\S+)\s+(?P<form>\d{1,4})(?:x(?P<per_frame>\d{1,9}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,15}))?"
+    r"(?:\s+(?P<gain>-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)(?:\((?P<baseline>-?\d{1,15})\))?(?:/(?P<unit>\S+))?"
+    r"(?:\s+\d{1,4}(?:\s+(?P<zero>-?\d{1,15})"
+    r"(?:\s+(?P<initial>-?\d{1,15})(?:\s+(?P<checksum>-?\d{1,15})(?:\s+\d{1,9})?)?)?)?)?)?"
+    r"(?:\s+(?P<name>.*))?",
     re.IGNORECASE,
 )
 _SEGMENT = re.compile(r"(\S+)\s+(\d{1,15})")
@@ -108,8 +109,10 @@ def header_beside(path: Path) -> Path | None:
     """The header that a path may mean: itself, that of the record so called, or that beside the signal file."""
     if not path.name:
         return None
-    for candidate in (path, path.with_name(f"{path.name}.hea"), path.with_suffix(".hea")):
-        if candidate.suffix == ".hea" and candidate.is_file():
+    if path.suffix == ".hea" and path.is_file():
+        return path
+    for candidate in (path.with_name(f"{path.name}.hea"), path.with_suffix(".hea")):
+        if candidate.is_file():
             return candidate
     return None
 
@@ -219,25 +222,25 @@ def _signal(path: Path, line: str) -> Signal:
     found = _SIGNAL.fullmatch(line)
     if found is None:
         raise ReadError(f"{path}: the line {line!r} describes no signal; expected FILE FORMAT GAIN ... LEAD")
-    gain = float(found["gain"] or 0)
-    per_frame = int(found["per_frame"] or 1)
-    if not math.isfinite(gain) or per_frame == 0:
-        raise ReadError(f"{path}: the line {line!r} means no signal; expected a finite gain, a sample in each frame")
-    initial, checksum = int(found["initial"] or 0), int(found["checksum"] or 0)
-    return Signal(
-        found["file"],
-        int(found["form"]),
-        per_frame,
-        int(found["skew"] or 0),
-        int(found["offset"] or 0),
-        gain or None,
-        int(found["baseline"] or found["zero"] or 0),
-        found["unit"],
-        initial,
-        # Where the header was written by hand, or before the samples, both are 0.
-        None if found["checksum"] is None or initial == checksum == 0 else checksum % 2**16,
-        (found["name"] or "").strip(),
+    file, form, per_frame, skew, offset, gain, baseline, unit, zero, initial, checksum, name = found.groups("")
+    signal = Signal(
+        file,
+        int(form),
+        int(per_frame or 1),
+        int(skew or 0),
+        int(offset or 0),
+        float(gain or 0) or None,
+        int(baseline or zero or 0),
+        unit or None,
+        int(initial or 0),
+        int(checksum) % 2**16 if checksum else None,
+        name.strip(),
     )
+    if signal.per_frame == 0 or not math.isfinite(signal.gain or 1):
+        raise ReadError(f"{path}: the line {line!r} means no signal; expected a finite gain, a sample in each frame")
+    if signal.initial == signal.checksum == 0:
+        return signal._replace(checksum=None)  # written by hand, or before the samples were known
+    return signal
 
 
 def _segment(path: Path, line: str) -> tuple[str, int]:

@@ -200,8 +200,8 @@ def _frames(file: Path, signals: Sequence[Signal], first: int, last: int) -> Dig
     data = np.fromfile(file, np.uint8, size, offset=offset + group * packing.bytes)
     if _count(form, len(data)) < skipped + count:
         raise ReadError(f"{file}: cut short in frame {first} to {last}; copy the file again")
-    # The last group may be incomplete, where the rest of it holds no samples of the record.
-    data = np.pad(data, (0, size - len(data)))
+    if len(data) < size:  # the last group is incomplete: the rest of it holds no samples of the record
+        data = np.pad(data, (0, size - len(data)))
     return packing.unpack(data)[skipped : skipped + count].reshape(-1, width)
 
 

@@ -37,7 +37,7 @@ from enecg.formats._wfdb_samples import check_files, digital_blocks, missing_val
 from enecg.recording import Recording, millivolts_per, standard_lead
 from enecg.signal.leads import LIMB_LEADS, einthoven_residual
 
-__all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise"]
+__all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise", "said_in"]
 
 NAME = "WFDB"
 
@@ -108,7 +108,7 @@ def facts(path: Path) -> dict[str, Any]:
     header = read_header(path)
     for part in _parts(header):
         header.part(str(part.relative_to(header.path.parent)))
-    return _facts(header.comments)
+    return said_in(header.comments)
 
 
 def read(path: Path, ask: Ask) -> Recording:
@@ -149,7 +149,7 @@ def _recording(header: Header, ask: Ask) -> Recording:
             calibrated = _in_microvolts(piece.header)
             notes.append("the header's gains break Einthoven's law; 1 digital unit taken as 1 uV, where it holds")
         notes += _fill(signal, first, piece._replace(header=calibrated), rows, frames, ask)
-    told = _facts(header.comments)
+    told = said_in(header.comments)
     return finished(
         header.path,
         NAME,
@@ -310,44 +310,74 @@ def _fill(
 ) -> list[str]:
     """Put the wanted frames of a piece in their place, in mV; notes of what was decided about them.
 
-    signal : [lead, sample], whose first sample is number `first` of the record.
+    signal : [lead, sample], whose first sample is number `first` of the record;  rows : in it, by a signal's number.
     """
-    signals = piece.header.signals
+    header, signals = piece.header, [piece.header.signals[n] for n in rows]
+    if not signals:
+        return []
+    per_frame = signals[0].per_frame
     begin = max(frames.start, piece.begin) - piece.begin
     end = min(frames.stop, piece.end) - piece.begin
     # A signal that is late by its skew is found so many frames further on.
-    stop = min(end + max((signals[n].skew for n in rows), default=0), piece.end - piece.begin)
-    factors = {n: _factor(piece.header, signals[n], ask) for n in rows}
-    sums = dict.fromkeys(rows, 0)
-    for start, _, samples in digital_blocks(piece.header, [*rows], begin, stop):
-        for n, row in rows.items():
-            one, values = signals[n], samples[n].astype(np.float64)
-            sums[n] += int(values.sum())
-            offset = piece.begin * one.per_frame - first
-            left = max(0, offset + begin * one.per_frame)
-            place = offset + (start - one.skew) * one.per_frame
-            right = min(signal.shape[1], offset + end * one.per_frame, place + len(values))
-            millivolts = _millivolts(one, values, factors[n])
-            if right > max(left, place):
-                signal[row, max(left, place) : right] = millivolts[max(left - place, 0) : right - place]
+    stop = min(end + max(one.skew for one in signals), piece.end - piece.begin)
+    scale = _scale(header, signals, ask)
+    sums = np.zeros(len(signals))
+    origin = piece.begin * per_frame - first
+    for start, _, samples in digital_blocks(header, [*rows], begin, stop):
+        values = np.array([samples[n] for n in rows], dtype=np.float64)
+        sums += values.sum(axis=1)
+        millivolts = _millivolts(values, scale)
+        for one, row, line in zip(signals, rows.values(), millivolts, strict=True):
+            place = origin + (start - one.skew) * per_frame
+            left = max(0, origin + begin * per_frame, place)
+            right = min(signal.shape[1], origin + end * per_frame, place + len(line))
+            if right > left:
+                signal[row, left:right] = line[left - place : right - place]
     notes = []
-    if without := [signals[n].name for n in rows if signals[n].gain is None]:
+    if without := [one.name for one in signals if one.gain is None]:
         notes.append(f"{', '.join(without)}: the header says no gain; {_GAIN:g} units to the millivolt by WFDB's rule")
     if begin == 0 and stop == piece.end - piece.begin:
-        wrong = [signals[n].name for n in rows if signals[n].checksum not in (None, sums[n] % 2**16)]
+        found = [int(total) % 2**16 for total in sums]
+        wrong = [one.name for one, total in zip(signals, found, strict=True) if one.checksum not in (None, total)]
         if wrong:
-            notes.append(f"{', '.join(wrong)}: the samples do not sum up to the checksum of {piece.header.path.name}")
+            notes.append(f"{', '.join(wrong)}: the samples do not sum up to the checksum of {header.path.name}")
     return notes
 
 
-def _millivolts(signal: Signal, values: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.float64]:
-    """Digital values in mV, NaN where missing; `values` are changed. factor : millivolts in the signal's unit."""
-    absent = values == missing_value(signal.form)
-    if signal.baseline:
-        values -= signal.baseline
-    values /= signal.gain or _GAIN
-    if factor != 1:
-        values *= factor
+class _Scale(NamedTuple):
+    """What digital values mean: float64 [signal, 1] each. missing : the one that is no sample, NaN if there is none."""
+
+    missing: npt.NDArray[np.float64]
+    baseline: npt.NDArray[np.float64]
+    gain: npt.NDArray[np.float64]
+    factor: npt.NDArray[np.float64]
+
+
+def _scale(header: Header, signals: Sequence[Signal], ask: Ask) -> _Scale:
+    """Of some signals. Raises UnitError for a unit that is no voltage's, or is not known."""
+    factors = {}
+    for one in signals:
+        if one.unit not in factors:
+            factors[one.unit] = _factor(header, one, ask)
+    rows = [
+        (
+            np.nan if (value := missing_value(one.form)) is None else value,
+            one.baseline,
+            one.gain or _GAIN,
+            factors[one.unit],
+        )
+        for one in signals
+    ]
+    return _Scale(*np.array(rows, dtype=np.float64).T[:, :, None])
+
+
+def _millivolts(values: npt.NDArray[np.float64], scale: _Scale) -> npt.NDArray[np.float64]:
+    """Digital values [signal, sample] in mV, NaN where missing; the array itself is changed."""
+    absent = values == scale.missing
+    with np.errstate(all="ignore"):  # gains beyond measure are told later
+        values -= scale.baseline
+        values /= scale.gain
+        values *= scale.factor
     if absent.any():
         values[absent] = np.nan
     return values
@@ -371,20 +401,18 @@ def _believable(piece: _Piece, rows: Mapping[int, int], leads: Sequence[str], ra
 
     Asked of the record's beginning, so that its parts are read alike.
     """
-    signals = piece.header.signals
     limbs = [n for n, row in rows.items() if leads[row] in LIMB_LEADS]
-    if len({(signals[n].gain, signals[n].baseline, signals[n].unit) for n in limbs}) < 2:
+    signals = [piece.header.signals[n] for n in limbs]
+    if len({(one.gain, one.baseline, one.unit) for one in signals}) < 2:
         return True  # one scale for all: no law can tell
-    n_frames = min(piece.end, max(1, int(_TRUST_SECONDS * rate / signals[limbs[0]].per_frame)))
+    scale = _scale(piece.header, signals, ask)
+    n_frames = min(piece.end, max(1, int(_TRUST_SECONDS * rate / signals[0].per_frame)))
     blocks = [samples for *_, samples in digital_blocks(piece.header, limbs, 0, n_frames)]
-    digital = {n: np.concatenate([block[n] for block in blocks]).astype(np.float64) for n in limbs}
+    digital = np.array([np.concatenate([block[n] for block in blocks]) for n in limbs], dtype=np.float64)
+    digital[digital == scale.missing] = np.nan
     names = [leads[rows[n]] for n in limbs]
-    stored = np.array([np.where(x == missing_value(signals[n].form), np.nan, x) for n, x in digital.items()])
-    physical = np.array(
-        [_millivolts(signals[n], x, _factor(piece.header, signals[n], ask)) for n, x in digital.items()]
-    )
-    broken = einthoven_residual(physical, names) > DISAGREE
-    return not (broken and einthoven_residual(stored, names) < DISAGREE / 2)
+    kept = einthoven_residual(digital, names) < DISAGREE / 2
+    return not (kept and einthoven_residual(_millivolts(digital, scale), names) > DISAGREE)
 
 
 def _in_microvolts(header: Header) -> Header:
@@ -405,7 +433,7 @@ def _acquired(rest: str) -> datetime | None:
         return None
 
 
-def _facts(comments: Sequence[str]) -> dict[str, Any]:
+def said_in(comments: Sequence[str]) -> dict[str, Any]:
     """Age, sex and what else the comments say. Both `Age: 51` and `<age>: 51 <sex>: F` are known."""
     age, sex, statements = None, None, []
     for key, value in (pair for comment in comments for pair in _pairs(comment)):

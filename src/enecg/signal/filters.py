@@ -1,13 +1,14 @@
 """Zero-phase filters on arrays of any shape; missing samples stay missing and do not spread."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
+from scipy.signal import butter, iirnotch, sosfilt, sosfilt_zi, tf2sos
 
 from enecg.errors import RecordingError
-from enecg.signal.windows import fill_gaps
+from enecg.signal.windows import extend, fill_gaps
 
 Array = npt.NDArray[np.float32]
 
@@ -37,25 +38,42 @@ def notch(signal: Array, rate: float, hz: float, quality: float = 30.0) -> Array
     """
     if hz >= rate / 2:
         return signal
-    return _apply(tf2sos(*iirnotch(hz, quality, fs=rate)), signal)
+    return _apply(_notch(rate, hz, quality), signal)
+
+
+class _Cascade(NamedTuple):
+    """Second-order sections [section, 6], and their state after a constant 1 of any length [section, 2]."""
+
+    sections: npt.NDArray[np.float64]
+    settled: npt.NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
-def _butterworth(kind: str, rate: float, cutoffs: tuple[float, ...], order: int) -> npt.NDArray[np.float64]:
+def _butterworth(kind: str, rate: float, cutoffs: tuple[float, ...], order: int) -> _Cascade:
     if not (0 < cutoffs[0] <= cutoffs[-1] < rate / 2):
         raise RecordingError(f"{kind} at {cutoffs} Hz of a signal at {rate:g} Hz; expected 0 to {rate / 2:g} Hz")
-    sos: npt.NDArray[np.float64] = butter(
-        order, cutoffs if len(cutoffs) == 2 else cutoffs[0], btype=kind, fs=rate, output="sos"
-    )
-    return sos
+    sections = butter(order, cutoffs if len(cutoffs) == 2 else cutoffs[0], btype=kind, fs=rate, output="sos")
+    return _Cascade(sections, sosfilt_zi(sections))
 
 
-def _apply(sos: npt.NDArray[np.float64], signal: Array) -> Array:
+@lru_cache(maxsize=64)
+def _notch(rate: float, hz: float, quality: float) -> _Cascade:
+    sections = tf2sos(*iirnotch(hz, quality, fs=rate))
+    return _Cascade(sections, sosfilt_zi(sections))
+
+
+def _apply(cascade: _Cascade, signal: Array) -> Array:
+    """As scipy.signal.sosfiltfilt, bit for bit, whose calls each work out the settled state anew."""
     missing = np.isnan(signal)
-    filled = fill_gaps(signal)
+    n, sections = signal.shape[-1], len(cascade.sections)
     # sosfiltfilt's own extension, as long as the signal allows.
-    edge = min(3 * (2 * len(sos) + 1), signal.shape[-1] - 1)
-    out = np.asarray(sosfiltfilt(sos, filled, axis=-1, padlen=edge), dtype=np.float32)
+    edge = min(3 * (2 * sections + 1), n - 1)
+    out = extend(fill_gaps(signal), edge)
+    state = cascade.settled.reshape(sections, *(1,) * (signal.ndim - 1), 2)
+    for _ in "forwards", "backwards":
+        out, _ = sosfilt(cascade.sections, out, zi=state * out[..., :1])
+        out = out[..., ::-1]
+    out = np.asarray(out[..., edge : edge + n], dtype=np.float32)
     if missing.any():
         out[missing] = np.nan
     return out

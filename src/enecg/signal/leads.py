@@ -1,6 +1,8 @@
 """The algebra of leads: what follows from Einthoven's and Goldberger's equations, and how well a signal obeys them."""
 
 from collections.abc import Sequence
+from itertools import combinations
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,9 @@ _FROM_I_AND_II = {
     "aVF": (-0.5, 1.0),
 }
 LIMB_LEADS = tuple(_FROM_I_AND_II)
+
+_ROUNDED = 0.02
+"""Residual that rounding gives at usual resolutions; no one asks why."""
 
 
 def derivable(leads: Sequence[str]) -> tuple[str, ...]:
@@ -58,26 +63,66 @@ def arrange(signal: Array, leads: Sequence[str], wanted: Sequence[str]) -> Array
 def einthoven_residual(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> float:
     """How far the limb leads are from agreeing: 0 where they do, about 1 where they are unrelated; NaN if untestable.
 
-    signal : [lead, sample] in any unit that all leads share. Leads I and II predict the other limb leads; the
-    residual is the median over leads of (mean absolute error / mean absolute deviation of the lead from its median).
+    signal : [lead, sample] in any unit that all leads share. The median of limb_residuals: one lead that is wrong by
+    itself is seen there only.
     """
-    if "I" not in leads or "II" not in leads:
-        return float("nan")
-    rows = list(leads)
+    residuals = list(limb_residuals(signal, leads).values())
+    return float(median(residuals)) if residuals else float("nan")
+
+
+def limb_residuals(signal: npt.NDArray[np.floating], leads: Sequence[str]) -> dict[str, float]:
+    """How far each limb lead is from what I and II predict of it, by name; empty where that cannot be asked.
+
+    signal : [lead, sample] in any unit that all leads share. A residual is the mean absolute error, beyond the one
+    step that rounding may cost, over the mean absolute deviation of the lead from its median.
+    """
     names = [name for name in LIMB_LEADS[2:] if name in leads]
-    if not names:
-        return float("nan")
+    if "I" not in leads or "II" not in leads or not names:
+        return {}
+    rows = list(leads)
     lead = np.array([signal[rows.index(name)] for name in names], dtype=np.float64)
     pair = np.array([signal[rows.index("I")], signal[rows.index("II")]], dtype=np.float64)
-    error = lead - np.array([_FROM_I_AND_II[name] for name in names]) @ pair  # [lead, sample]
+    error = np.abs(lead - np.array([_FROM_I_AND_II[name] for name in names]) @ pair)  # [lead, sample]
     usable = np.isfinite(error)
-    median, mean = np.median, np.mean
-    if not usable.all():
-        usable, lead, error = (array[usable.any(axis=1)] for array in (usable, lead, error))
-        lead, error = np.where(usable, lead, np.nan), np.where(usable, error, np.nan)
-        median, mean = np.nanmedian, np.nanmean
-    if not error.size:
-        return float("nan")
-    spread = mean(np.abs(lead - median(lead, axis=1, keepdims=True)), axis=1)
-    residuals = mean(np.abs(error), axis=1)[spread > 0] / spread[spread > 0]
-    return float(np.median(residuals)) if residuals.size else float("nan")
+    count = usable.sum(axis=1)
+    asked = np.flatnonzero(count)
+    lead, error, usable, count = lead[asked], error[asked], usable[asked], count[asked]
+    ordered = np.sort(np.where(usable, lead, np.nan), axis=1)  # NaN last
+    middle = ordered[np.arange(len(lead)), count // 2, None]
+    spread = np.abs(lead - middle).sum(axis=1, where=usable) / count
+    off = error.sum(axis=1, where=usable) / count
+    if (off > _ROUNDED * spread).any():  # Only now is it worth the time to ask for the step.
+        step = median([_step(row) for row in ordered]) if len(ordered) else 0.0
+        off = np.maximum(error - step, 0).sum(axis=1, where=usable) / count
+    return {names[row]: float(one / size) for row, one, size in zip(asked, off, spread, strict=True) if size > 0}
+
+
+def limb_repair(signal: npt.NDArray[np.floating], leads: Sequence[str], least: float) -> str | None:
+    """The one thing that would make all six limb leads agree to `least`, in words: a sign, or two names exchanged.
+
+    None where nothing so simple does, or where more than one thing would. Nothing is changed.
+    """
+    rows = list(leads)
+    if any(name not in rows for name in LIMB_LEADS):
+        return None
+    limb = np.array([signal[rows.index(name)] for name in LIMB_LEADS], dtype=np.float64)
+    words = {}
+    for at, name in enumerate(LIMB_LEADS):
+        turned = limb.copy()
+        turned[at] *= -1
+        words[f"{name} had the other sign"] = turned
+    for a, b in combinations(range(len(LIMB_LEADS)), 2):
+        order = list(range(len(LIMB_LEADS)))
+        order[a], order[b] = b, a
+        words[f"{LIMB_LEADS[a]} and {LIMB_LEADS[b]} were exchanged"] = limb[order]
+    able = [
+        said for said, mended in words.items() if max(limb_residuals(mended, LIMB_LEADS).values(), default=1) < least
+    ]
+    return able[0] if len(able) == 1 else None
+
+
+def _step(ordered: npt.NDArray[np.float64]) -> float:
+    """The smallest distance between two values of a sorted lead: its quantisation, 0 for a lead with one value."""
+    apart = np.diff(ordered)
+    apart = apart[apart > 0]
+    return float(apart.min()) if len(apart) else 0.0

@@ -30,6 +30,19 @@ def fill_gaps(signal: Array) -> Array:
     return rows.reshape(signal.shape)
 
 
+def extend(signal: Array, edge: int) -> Array:
+    """Lengthened at both ends by `edge` samples of its point reflection, beyond which its last value is held."""
+    n = signal.shape[-1]
+    reach = min(edge, n - 1)
+    left = 2 * signal[..., :1] - signal[..., reach:0:-1]
+    right = 2 * signal[..., -1:] - signal[..., n - 2 : n - 2 - reach if n - 2 - reach >= 0 else None : -1]
+    long = np.concatenate([left, signal, right[..., :reach]], axis=-1)
+    if reach == edge:
+        return long
+    held = [(0, 0)] * (signal.ndim - 1) + [(edge - reach, edge - reach)]
+    return np.pad(long, held, mode="edge")
+
+
 def fit_length(signal: Array, n: int, pad: Padding = "repeat") -> Array:
     """The first `n` samples; a shorter signal is lengthened at its end: [..., n].
 
