@@ -15,9 +15,8 @@ ABSTAINED = {"wrong_gain", "all_flat", "all_missing"}
 REFUSED = {
     "missing_signal": ("missing_signal.dat", "No such file", "copy"),
     "truncated": ("truncated.dat", "bytes"),
-    "unknown_lead": ("Pleth", "Known are"),
     "no_unit": ("unit", "mV"),
-    "nonsense": ("nonsense.hea", "copy"),
+    "nonsense": ("nonsense.hea", "expected"),
     "too_short": ("0.4 s", "needs"),
 }
 """What a refusal must say: where, and what was found, expected or to be done."""
@@ -38,7 +37,12 @@ def records(mixed, bundle, tmp_path_factory):
 
 def test_every_file_of_a_folder_gets_a_record(records, mixed):
     assert set(records) == {path.stem for path in mixed.glob("*.hea")}
-    assert set(records) == ANSWERED | ABSTAINED | set(REFUSED)
+    assert set(records) == ANSWERED | ABSTAINED | set(REFUSED) | {"unknown_lead"}
+
+
+def test_a_channel_that_is_no_lead_is_left_out_and_who_can_do_without_answers(records):
+    assert records["unknown_lead"]["experts"] == ["measurements"]
+    assert any("V3" in note for note in records["unknown_lead"]["notes"])
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERED))
@@ -252,6 +256,7 @@ def test_an_experts_own_answers_come_by_name_and_a_bad_file_costs_only_itself(en
     assert (code, err) == (1, "")
     found = {record["id"]: record for record in map(json.loads, out.splitlines())}
     assert set(found) == {path.stem for path in mixed.glob("*.hea")}
+    assert "V3" in found.pop("unknown_lead")["refused"]
     for name, record in found.items():
         assert (record["refused"] is not None) == (name in REFUSED)
         assert len(record["answers"]) == (150 if name in ANSWERED else 0)

@@ -35,8 +35,10 @@ def test_bad_files_are_told_and_the_others_are_shown(enecg, mixed):
     found = {json.loads(line)["path"].rpartition("/")[2]: json.loads(line) for line in out.splitlines()}
     assert code == 1
     refused = {name for name, one in found.items() if "refused" in one}
-    assert refused == {f"{name}.hea" for name in ("missing_signal", "truncated", "unknown_lead", "no_unit", "nonsense")}
+    assert refused == {f"{name}.hea" for name in ("missing_signal", "truncated", "no_unit", "nonsense")}
     assert all(name.removesuffix(".hea") in found[name]["refused"] for name in refused)
+    assert "V3" not in found["unknown_lead.hea"]["leads"]
+    assert any("Pleth" in note for note in found["unknown_lead.hea"]["notes"])
     assert found["all_missing.hea"]["lowest_mv"] == [None] * 12
     assert found["gaps.hea"]["missing"] == pytest.approx([0.08] * 4 + [1.0] + [0.08] * 7)
 
