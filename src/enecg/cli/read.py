@@ -59,6 +59,7 @@ def _facts(path: Path, recording: "Recording") -> dict[str, Any]:
     """What a file holds, as plain values."""
     import numpy as np
 
+    from enecg.signal.doubts import doubts
     from enecg.signal.quality import assess
 
     quality = assess(recording.signal, recording.rate, recording.leads)
@@ -92,6 +93,7 @@ def _facts(path: Path, recording: "Recording") -> dict[str, Any]:
         "notes": list(recording.notes),
         "quality": round(quality.grade, 3),
         "faults": list(quality.reasons),
+        "doubts": [str(doubt) for doubt in doubts(recording.signal, recording.rate, recording.leads)],
     }
 
 
@@ -111,6 +113,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("missing", ", ".join(f"{name} {share:.1%}" for name, share in gaps.items())),
         ("quality", f"{facts['quality']:.2f} of 1"),
         *(("fault", fault) for fault in facts["faults"]),
+        *(("doubt", doubt) for doubt in facts["doubts"]),
         *((name, str(value)) for name, value in facts["measurements"].items()),
         *(("says", statement) for statement in facts["statements"]),
         *(("note", note) for note in facts["notes"]),
