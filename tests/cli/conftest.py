@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from enecg.cli import main
-from enecg.cli.simulate import write_wfdb
+from enecg.formats import write
 from enecg.simulation import simulate_one
 
 DATA = Path(__file__).parent.parent / "data"
@@ -50,7 +50,8 @@ def hearts(tmp_path_factory) -> Path:
     """Six simulated recordings as WFDB files."""
     folder = tmp_path_factory.mktemp("hearts")
     for index in range(6):
-        write_wfdb(simulate_one(index, 21, rate=250.0).recording, folder)
+        recording = simulate_one(index, 21, rate=250.0).recording
+        write(recording, folder / f"{recording.id}.hea")
     return folder
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from enecg import EnECG
-from enecg.cli.simulate import write_wfdb
+from enecg.formats import write
 from enecg.simulation import simulate_one
 
 
@@ -17,7 +17,7 @@ def clinic(tmp_path_factory):
     rows = ["id,subject,sex,weak,constant,empty"]
     for k in range(20):
         made = simulate_one(k, 31, rate=200.0, seconds=5.0)
-        write_wfdb(made.recording, folder)
+        write(made.recording, folder / f"{made.recording.id}.hea")
         rows.append(f"{made.recording.id},{k},{made.truth.labels['sex']},{k % 2},1,")
     (folder / "targets.csv").write_text("\n".join(rows) + "\n")
     return folder

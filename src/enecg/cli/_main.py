@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "Simulate, fit, evaluate, predict and draw: everything at once.",
     "simulate": "Write simulated recordings with known truth.",
     "read": "Show what files hold.",
+    "convert": "Write recordings in another format, de-identified on request.",
     "fit": "Train an ensemble and write its bundle.",
     "predict": "Answer ECG files: one, many, or folders.",
     "evaluate": "Cross-validate and compare, by subject.",

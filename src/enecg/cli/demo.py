@@ -76,13 +76,13 @@ def _some(cohort: "Cohort", n: int, seed: int) -> "Cohort":
 
 def _file_of(recording: "LazyRecording", folder: Path) -> Path:
     """The recording's own file; one that was simulated gets one."""
-    from enecg.cli.simulate import write_wfdb
+    from enecg.formats import write
 
     file = getattr(recording, "file", None)
     if file is not None:
         return Path(file.path)
     folder.mkdir(parents=True, exist_ok=True)
-    return write_wfdb(recording.read(), folder)
+    return write(recording.read(), folder / f"{recording.id}.hea")
 
 
 def _summary(rows: list[dict[str, Any]], units: dict[str, str | None], n: int) -> str:

@@ -1,15 +1,12 @@
 """enecg simulate."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from enecg.cli._common import as_command, check_writable
 from enecg.cli._data import TABLE
-
-if TYPE_CHECKING:
-    from enecg.recording import Recording
 
 
 @as_command(
@@ -33,6 +30,7 @@ def command(folder: str, n: int, seed: int, rate: float, seconds: float, **patie
     import polars
 
     from enecg.errors import RecordingError
+    from enecg.formats import write
     from enecg.simulation import simulate_one
 
     given = {name: value for name, value in patient.items() if value is not None}
@@ -43,7 +41,7 @@ def command(folder: str, n: int, seed: int, rate: float, seconds: float, **patie
             made = simulate_one(index, seed, rate=rate, seconds=seconds, patient=given)
         except RecordingError as error:
             raise click.UsageError(str(error)) from error
-        write_wfdb(made.recording, out)
+        write(made.recording, out / f"{made.recording.id}.hea")
         rows.append({"id": made.recording.id, "subject": made.recording.subject, **_plain(made.truth.labels)})
     (out / TABLE).write_text(polars.DataFrame(rows, infer_schema_length=None).write_csv())
     click.echo(f"{n} simulated recordings and {TABLE} in {out}")
@@ -51,25 +49,3 @@ def command(folder: str, n: int, seed: int, rate: float, seconds: float, **patie
 
 def _plain(labels: Any) -> dict[str, Any]:
     return {name: ";".join(value) or "-" if isinstance(value, list) else value for name, value in labels.items()}
-
-
-def write_wfdb(recording: "Recording", folder: Path) -> Path:
-    """Write one recording as a WFDB record, 1 uV for each unit; the path of its header."""
-    import numpy as np
-    import wfdb
-
-    facts = {"Age": recording.age, "Sex": recording.sex}
-    comments = [f"{name}: {value}" for name, value in facts.items() if value is not None]
-    wfdb.wrsamp(
-        recording.id,
-        fs=recording.rate,
-        units=["mV"] * recording.n_leads,
-        sig_name=list(recording.leads),
-        p_signal=np.clip(recording.signal.T.astype(np.float64), -32, 32),
-        fmt=["16"] * recording.n_leads,
-        adc_gain=[1000.0] * recording.n_leads,
-        baseline=[0] * recording.n_leads,
-        comments=[*comments, *recording.notes],
-        write_dir=str(folder),
-    )
-    return folder / f"{recording.id}.hea"

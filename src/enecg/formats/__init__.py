@@ -1,8 +1,9 @@
-"""File -> Recording. Formats are recognised by content; one file of this folder for each.
+"""File -> Recording, recognised by content, and back; one file of this folder, and of `writing`, for each format.
 
 Imports recording and signal; imported by cohorts, store and cli.
 """
 
 from enecg.formats._registry import RecordingFile, find, read, recordings_of
+from enecg.formats.writing import write
 
-__all__ = ["RecordingFile", "find", "read", "recordings_of"]
+__all__ = ["RecordingFile", "find", "read", "recordings_of", "write"]

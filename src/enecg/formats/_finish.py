@@ -12,11 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import EnECGError, LeadError, ReadError
+from enecg.formats._lines import taken
 from enecg.recording import Recording, Source, legible, standard_lead
 from enecg.signal.leads import derive, einthoven_residual
 
 DISAGREE = 0.05
 """Einthoven residual above which limb leads do not agree; recordings in order have less than 0.01."""
+
+ROUNDED = 1e-3
+"""Share of a rate that a format may have rounded away."""
 
 _SEEN = 1_000
 """Samples, about, that Einthoven's law is asked of."""
@@ -45,14 +49,19 @@ def finished(
     """A Recording from what a reader has found.
 
     signal : [lead, sample] in mV, NaN where missing;  leads : in any spelling;  facts : further fields of Recording.
-    Missing limb leads that follow from others are added, and a disagreement with Einthoven's law is noted.
+    Missing limb leads that follow from others are added, and a disagreement with Einthoven's law is noted. What this
+    package wrote among the statements, for the format has no place of its own for it, is taken back.
     Raises ReadError or LeadError, naming the file.
     """
     named = [lead_of(path, name) for name in leads]
     if signal.size and max(np.fmax.reduce(signal, axis=None), -np.fmin.reduce(signal, axis=None)) > ENDLESS:
         endless = [name for name, row in zip(named, signal, strict=False) if np.fmax.reduce(np.abs(row)) > ENDLESS]
         raise ReadError(f"{path}: lead {', '.join(endless)}: amplitudes beyond measure; the file's scale must be wrong")
-    said = list(notes)
+    told, earlier, statements = taken(facts.pop("statements", ()))
+    said = [*earlier, *notes]
+    exact = told.pop("rate", rate)
+    if abs(exact - rate) <= ROUNDED * rate:
+        rate = exact
     if len(named) == len(signal):
         # A law of every sample is seen in some of them; a day's recording need not be held in double precision.
         residual = einthoven_residual(signal[:, :: max(1, signal.shape[1] // _SEEN)], named)
@@ -65,8 +74,9 @@ def finished(
             leads=tuple(named),
             id=facts.pop("id", None) or legible(path.stem),
             source=Source(path, format_),
-            notes=tuple(said),
-            **facts,
+            notes=tuple(dict.fromkeys(said)),
+            statements=tuple(statements),
+            **{**facts, **told, "measurements": {**facts.get("measurements", {}), **told.get("measurements", {})}},
         )
     except EnECGError as error:
         raise ReadError(f"{path}: {error}") from error

@@ -24,7 +24,7 @@ from enecg.formats._candidate import Candidate
 from enecg.formats._finish import possible
 from enecg.recording import millivolts_per
 
-_LARGEST = 16 * 2**20
+LARGEST = 16 * 2**20
 """Bytes: ten seconds of twelve leads have some 300,000 as text; this is nine minutes of them."""
 
 _MOST_ELEMENTS = 200_000
@@ -55,9 +55,9 @@ def elements(path: Path) -> Element:
             raise DTDForbidden(name, system, public)
 
     with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ReadError(f"{path}: over {_LARGEST >> 20} MiB of XML; expected less. Cut the recording into parts")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ReadError(f"{path}: over {LARGEST >> 20} MiB of XML; expected less. Cut the recording into parts")
     try:
         parser = DefusedXMLParser(target=_Bounded(), forbid_dtd=False, forbid_entities=True, forbid_external=True)
         parser.parser.StartDoctypeDeclHandler = doctype

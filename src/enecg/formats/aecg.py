@@ -28,15 +28,15 @@ from enecg.recording import Recording, standard_lead
 NAME = "HL7 aECG"
 EXPECTED = "an HL7 annotated ECG (XML with the root AnnotatedECG)"
 
-_LEAD = "MDC_ECG_LEAD_"
-_REPORTED_AGE = "21612-7"
+LEAD = "MDC_ECG_LEAD_"
+REPORTED_AGE = "21612-7"
 """LOINC's code."""
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _TIME = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?(?:[+-]\d{4})?")
 """HL7's date and time to the second, with a fraction and the time zone where known."""
 
-_MEASURED = {
+MEASURED = {
     "MDC_ECG_HEART_RATE": "heart_rate_bpm",
     "MDC_ECG_TIME_PD_RR": "rr_ms",
     "MDC_ECG_TIME_PD_P": "p_ms",
@@ -53,7 +53,8 @@ _MEASURED = {
     "MINDRAY_ECG_QRS_AXIS": "qrs_axis_deg",
     "MINDRAY_ECG_T_AXIS": "t_axis_deg",
 }
-_STATED = ("MDC_ECG_INTERPRETATION_STATEMENT", "MDC_ECG_INTERPRETATION_SUMMARY")
+STATEMENT = "MDC_ECG_INTERPRETATION_STATEMENT"
+_STATED = (STATEMENT, "MDC_ECG_INTERPRETATION_SUMMARY")
 
 _LOOSE = 0.0125
 """mV by which a calibration pulse can be off after another program has resampled or rounded it."""
@@ -141,7 +142,7 @@ def _set(path: Path, sequence_set: Element, ask: Ask) -> _Set:
     leads: dict[str, npt.NDArray[np.float64]] = {}
     notes = []
     for code, sequence in sequences:
-        name = code.upper().removeprefix(_LEAD)
+        name = code.upper().removeprefix(LEAD)
         if code.startswith("TIME_"):
             continue
         if not _known(name):
@@ -155,7 +156,7 @@ def _set(path: Path, sequence_set: Element, ask: Ask) -> _Set:
         else:
             leads[standard_lead(name)] = samples
     if not leads:
-        raise LeadError(f"{path}: no lead in a set of sequences; expected codes such as {_LEAD}II, with digits")
+        raise LeadError(f"{path}: no lead in a set of sequences; expected codes such as {LEAD}II, with digits")
     _check_lengths(path, leads)
     begin = _begin(times[0]) if times else None
     return _Set(begin, _rate(path, times, ask), leads, notes)
@@ -277,7 +278,7 @@ def _acquired(root: Element, series: Element) -> datetime | None:
 def _age(root: Element, acquired: datetime | None) -> tuple[float | None, list[str]]:
     """The reported age, else that by the date of birth; a note where they differ by more than a year."""
     observations = root.iterfind("controlVariable/relatedObservation")
-    reports = [found for found in observations if said(found, "code@code") == _REPORTED_AGE]
+    reports = [found for found in observations if said(found, "code@code") == REPORTED_AGE]
     reported = age_of(in_years(number(reports[0], "value@value"), said(reports[0], "value@unit"))) if reports else None
     text = said(root, f"{_SUBJECT}/subjectDemographicPerson/birthTime@value") or ""
     try:
@@ -299,7 +300,7 @@ def _annotations(element: Element) -> Iterator[Element]:
     """Of the whole ECG, not of single leads, in the file's order."""
     for found in element.iterfind("component/annotation"):
         regions = found.iterfind("support/supportingROI/component/boundary/code")
-        if not any((region.get("code") or "").startswith(_LEAD) for region in regions):
+        if not any((region.get("code") or "").startswith(LEAD) for region in regions):
             yield found
             yield from _annotations(found)
 
@@ -314,7 +315,7 @@ def _measurements(series: Element) -> tuple[dict[str, float], list[str]]:
     """By name; what the file gives several values of, beat by beat or reader by reader, is left out with a note."""
     values: dict[str, list[float]] = {}
     for code, found in _global(series):
-        name, value = _MEASURED.get(code), number(found, "value@value")
+        name, value = MEASURED.get(code), number(found, "value@value")
         if name is None or value is None:
             continue
         if name.endswith("_ms"):

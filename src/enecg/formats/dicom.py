@@ -53,7 +53,7 @@ _DTYPES |= {(64, "SV"): "i8", (64, "UV"): "u8"}
 _LEAD_CODE = re.compile(r"(?:2:|5\.6\.3-9-)0*(\d{1,3})")
 """The schemes MDC (partition 2) and SCPECG number leads alike, up to EASI's and those that the device derived."""
 
-_EASI = {131: "ES", 132: "AS", 133: "AI", 134: "S"}
+EASI = {131: "ES", 132: "AS", 133: "AI", 134: "S"}
 _DERIVED = dict(enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), 31))
 _DERIVED |= dict(enumerate(("III", "aVR", "aVL", "aVF"), 111))
 
@@ -61,7 +61,7 @@ _AVERAGED = re.compile(r"median|averag|representative|template|mean beat", re.IG
 _LARGE_MV = 10.0
 """No sample of a heart; what is called padding and means less may be measured."""
 
-_MEASURED = {
+MEASURED = {
     # SCPECG, as DICOM's older objects have it
     "5.10.2.1-3": "rr_ms",
     "5.10.2.1-5": "pp_ms",
@@ -90,7 +90,7 @@ _MEASURED = {
     "8634-8": "qt_ms",
     "8636-3": "qtc_ms",
 }
-_MEANT = {
+MEANT = {
     "heart rate": "heart_rate_bpm",
     "ventricular rate": "heart_rate_bpm",
     "ventricular heart rate": "heart_rate_bpm",
@@ -274,7 +274,7 @@ def _lead(channel: "Dataset") -> tuple[str | None, str | None]:
     source = _first(channel, "ChannelSourceSequence")
     code = _LEAD_CODE.fullmatch(_said(source, "CodeValue"))
     number = int(code.group(1)) if code else 0
-    coded = LEADS.get(number) or _EASI.get(number) or _DERIVED.get(number)
+    coded = LEADS.get(number) or EASI.get(number) or _DERIVED.get(number)
     texts = (_said(channel, "ChannelLabel"), _said(source, "CodeMeaning"), _said(source, "CodeValue"))
     named = next((lead for text in texts if (lead := _spelled(text))), None)
     if coded is None or named == f"ML{coded}":
@@ -530,7 +530,7 @@ def _measurements(dataset: "Dataset") -> tuple[dict[str, float], list[str]]:
     for annotation in _annotations(dataset):
         concept, value = _first(annotation, "ConceptNameCodeSequence"), _number(annotation, "NumericValue")
         meaning = _said(concept, "CodeMeaning")
-        name = _MEASURED.get(_said(concept, "CodeValue")) or _MEANT.get(meaning.lower())
+        name = MEASURED.get(_said(concept, "CodeValue")) or MEANT.get(meaning.lower())
         if name is None or value is None:
             continue
         unit = _said(_first(annotation, "MeasurementUnitsCodeSequence"), "CodeValue")

@@ -97,7 +97,7 @@ class _File:
 
     def rate(self, count: int) -> float:
         """Hz of a channel with so many samples in a record."""
-        return float(count / self.record_seconds)
+        return rate_of(count, _text(self.header[244:252]))
 
     def decoded(self, records: bytes, n: int) -> "Edf | Bdf":
         """`n` data records in edfio's hands."""
@@ -199,6 +199,24 @@ def _seconds(path: Path, field: bytes) -> Fraction:
     if seconds == 0:
         raise ReadError(f"{path}: data records of {_text(field)!r} s; expected a positive number of seconds")
     return seconds
+
+
+def rate_of(count: int, seconds: str) -> float:
+    """Hz of a channel with so many samples in a data record, whose length is told by a field of eight letters.
+
+    A number that fills its field with decimals was cut to fit: of the rates that it may mean, the roundest is meant.
+    """
+    rate = float(count / Fraction(seconds))
+    decimals = seconds.strip().partition(".")[2]
+    if len(seconds.strip()) == 8 and decimals.isdecimal():
+        slack = rate * 0.5 / float(Fraction(seconds) * 10 ** len(decimals))
+        return next((found for digits in range(9) if abs((found := round(rate, digits)) - rate) <= slack), rate)
+    return rate
+
+
+def is_statement(text: str) -> bool:
+    """Whether an annotation's text is one; marks of single letters, such as those of beats, are none."""
+    return _WORD.search(text) is not None
 
 
 def _records(path: Path, header: bytes, found: int, samples: int) -> tuple[int, tuple[str, ...]]:
@@ -432,7 +450,7 @@ def _statements(file: _File, records: range, origin: float) -> tuple[str, ...]:
     for number in sorted({0, *records}) if places else ():
         for place in places:
             for onset, texts in _annotations(content[number, place].tobytes()):
-                for text in filter(_WORD.search, texts):
+                for text in filter(is_statement, texts):
                     found.setdefault(text, []).append(onset - origin)
     told = []
     for text, times in sorted(found.items(), key=lambda one: min(one[1])):
