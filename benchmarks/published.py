@@ -76,7 +76,8 @@ def row(name: str, folder: Path) -> dict[str, object]:
     others = {
         backend: found
         for backend in OTHERS
-        if backend in type(get_expert(f"{name}:tiny")).backends and (found := apart(name, backend, reference)) is not None
+        if backend in type(get_expert(f"{name}:tiny")).backends
+        and (found := apart(name, backend, reference)) is not None
     }
     fastest = min(others, key=lambda backend: others[backend]["seconds"])
     quick = others[fastest]
@@ -105,7 +106,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     claim = (
         f"{N} simulated ten-second 12-lead recordings at 500 Hz, prepared before the clock runs; random weights; each "
-        f"backend in a process of its own, processor time, best of {ROUNDS} rounds (fewer where one takes ten seconds). "
+        f"backend in a process of its own, processor time, best of {ROUNDS} rounds (fewer of slow ones). "
         "Cosines are the smallest over recordings, centred ones after subtracting the mean embedding."
     )
     floors = [(f"{line['expert']}, times torch fp32", float(line["times as fast"]), 1.0) for line in rows]
