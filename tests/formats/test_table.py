@@ -386,9 +386,9 @@ def test_whatever_is_damaged_is_read_or_refused_by_name(tmp_path_factory, data):
 
 def test_a_hundred_thousand_lines_take_no_time_and_parts_of_them_agree(table):
     path = table(text(np.tile(ECG, 100), before="# rate: 500\n# unit: mV\n"))
-    begin = time.perf_counter()
+    begin = time.process_time()
     whole = read(path)
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
     assert whole.seconds == 200
     part = read(path, start=100.5, seconds=1)
     np.testing.assert_array_equal(part.signal, whole.signal[:, 50250:50750])

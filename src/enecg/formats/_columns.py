@@ -17,6 +17,8 @@ _TIME = re.compile(
     r"[\[(]?(?P<unit>s|secs?|seconds?|ms|msecs?|milliseconds?|[uµμ]s|microseconds?|ns)?[\])]?",
     re.IGNORECASE,
 )
+_LONGEST = 100
+"""Letters of a column's name that are looked at; a lead's has a dozen."""
 _SECONDS = {"s": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
 _TELLING = {*STANDARD_LEADS[:6], "MLI", "MLII", "MLIII"}
 """Names that hardly any table of something else gives to its columns, as many do X, Y, Z, and V1 to V9."""
@@ -51,6 +53,8 @@ def telling(found: Sequence[Column]) -> bool:
 
 
 def _column(at: int, name: str) -> Column:
+    if len(name) > _LONGEST:
+        return Column(at, name)
     with_unit = _LEAD_AND_UNIT.fullmatch(name)
     if lead := _lead(name):
         return Column(at, name, lead=lead)

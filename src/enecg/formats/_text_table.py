@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**27
 """Bytes; 12 leads of half an hour at 500 Hz have some 80 million."""
+_PART = 2**20
+"""Bytes that are looked through cell by cell, once it is known that one of them is no number."""
 _LOOKED_AT = 20
 """Rows by which a table is known."""
 _FEWEST = 8
@@ -26,7 +28,7 @@ _FEWEST = 8
 
 _NUMBER = re.compile(rf"[-+{MINUS}]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?|[-+]?(nan|inf(inity)?)", re.IGNORECASE)
 _MISSING = tuple("NA N/A n/a na #N/A NULL Null null None none - -- ? 1.#QNAN -1.#IND".split())
-_SAID = re.compile(r"#+\s*(\w[\w ]*?)\s*[:=]\s*(.*?)\s*")
+_SAID = re.compile(r"#+\s*(\w[\w ]*)[:=](.*)")
 _UNIT = re.compile(r"[munµμ]?V|s|ms|seconds|hh:mm:ss(\.mmm)?", re.IGNORECASE)
 _BLANK = re.compile(rb"\n[ \r]*\n")
 
@@ -77,18 +79,24 @@ def read(path: Path) -> "tuple[Layout, pl.DataFrame]":
         comma = found.separator != "," and b"," in body and b"." not in body
     _check_width(path, found, body)
     try:
-        frame = pl.read_csv(
-            BytesIO(body),
-            has_header=False,
-            schema={str(at): pl.Float64 if number else pl.String for at, number in enumerate(found.numeric)},
-            separator=found.separator,
-            null_values=list(_MISSING),
-            decimal_comma=comma,
-            encoding="utf8-lossy",
-        )
+        return found, _frame(body, found, comma)
     except pl.exceptions.PolarsError as error:
         raise _explained(path, found, body, comma) or ReadError(f"{path}: {error}") from error
-    return found, frame
+
+
+def _frame(body: bytes, layout: Layout, comma: bool) -> "pl.DataFrame":
+    """Rows, without a header. Raises PolarsError for what is no number in a column of numbers."""
+    import polars as pl
+
+    return pl.read_csv(
+        BytesIO(body),
+        has_header=False,
+        schema={str(at): pl.Float64 if number else pl.String for at, number in enumerate(layout.numeric)},
+        separator=layout.separator,
+        null_values=list(_MISSING),
+        decimal_comma=comma,
+        encoding="utf8-lossy",
+    )
 
 
 def _layout(text: str, whole: bool) -> Layout | None:
@@ -100,7 +108,7 @@ def _layout(text: str, whole: bool) -> Layout | None:
     begin, said = 0, {}
     while begin < len(lines) and (not lines[begin].strip() or lines[begin].lstrip().startswith("#")):
         if comment := _SAID.fullmatch(lines[begin].strip()):
-            said[comment[1].lower()] = comment[2]
+            said[comment[1].strip().lower()] = comment[2].strip()
         begin += 1
     separator, rows = _rows([line for line in lines[begin : begin + _LOOKED_AT + 2] if line.strip()])
     if not rows:
@@ -160,9 +168,19 @@ def _check_width(path: Path, layout: Layout, body: bytes) -> None:
 
 
 def _explained(path: Path, layout: Layout, body: bytes, comma: bool) -> ReadError | None:
-    """The first cell that is no number."""
-    rows = csv.reader(decoded(body).split("\n"), delimiter=layout.separator)
-    for line, row in enumerate(rows, start=layout.begin + 1):
+    """The first cell that is no number, looked for in the first part of the file that cannot be read."""
+    import polars as pl
+
+    begin, end, n_lines = 0, 0, layout.begin
+    while end < len(body):
+        begin, n_lines = end, n_lines + body.count(b"\n", begin, end)
+        end = body.find(b"\n", begin + _PART) + 1 or len(body)
+        try:
+            _frame(body[begin:end], layout, comma)
+        except pl.exceptions.PolarsError:
+            break
+    rows = csv.reader(decoded(body[begin:end]).split("\n"), delimiter=layout.separator)
+    for line, row in enumerate(rows, start=n_lines + 1):
         for name, cell, number in zip(layout.names, row, layout.numeric, strict=False):
             text = cell.strip().replace(",", ".") if comma else cell.strip()
             if number and text and text not in _MISSING and not _is_plain(text):

@@ -27,7 +27,7 @@ _LARGEST = 2**24
 """Bytes; half a minute of six leads has 250,000."""
 
 _SAMPLES = re.compile(
-    r'"(?:raw|enhanced)"\s*:\s*\{[^][]*?"samples"\s*:\s*\{\s*"(?:lead_?)?(?:I{1,3}|aV[RLF])"\s*:\s*\[', re.I
+    r'"(?:raw|enhanced)"\s*:\s*\{[^][]{0,1000}?"samples"\s*:\s*\{\s*"(?:lead_?)?(?:I{1,3}|aV[RLF])"\s*:\s*\[', re.I
 )
 _NANOVOLT = 1e-6
 
