@@ -152,6 +152,16 @@ def test_a_record_without_readable_annotations_has_no_labels(write, content):
     assert any("labels left missing (first: 100)" in note for note in cohort.notes)
 
 
+def test_annotations_that_do_not_belong_together_are_missing_and_told(write, monkeypatch):
+    root = write("100", beats(0, 20), [(0.05, "N")])
+    whole = wfdb.rdann(str(root / "100"), "atr")
+    whole.aux_note = whole.aux_note[:-1]
+    monkeypatch.setattr(wfdb, "rdann", lambda *_: whole)
+    cohort = load_cohort("mitbih", root)
+    assert cohort.targets["rr_interval"].to_list() == [None]
+    assert any("annotations that cannot be read" in note for note in cohort.notes)
+
+
 def test_records_count_the_named_ones_and_extracts_in_folders_do_not(write):
     root = write("100", beats(0, 20), [(0.05, "N")])
     write("101", beats(0, 20), [(0.05, "N")])

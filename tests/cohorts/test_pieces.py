@@ -70,6 +70,13 @@ def test_a_packed_table_with_a_flipped_bit_is_an_error_that_names_it(tmp_path):
         list(pieces(path, ["a"]))
 
 
+def test_a_head_that_is_none_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a,b\r1,2\r3,4\r\n5,6\n")
+    with pytest.raises(CohortError, match=r"table\.csv"):
+        held(path, ["a", "b"])
+
+
 def test_a_table_that_ends_within_quotes_is_an_error(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes(b'a,b\n1,2\n1,"2\n')

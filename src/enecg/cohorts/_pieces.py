@@ -40,7 +40,7 @@ def pieces(path: Path, columns: Sequence[str], *, shown: bool = False) -> "Itera
                     yield piece
                     done, before = raw.tell(), done
                     bar.advance(done - before)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise CohortError(f"{path}: cannot be read to its end ({error}); copy it again") from error
 
 

@@ -165,18 +165,18 @@ def _annotations(record: Path, odd: Oddities) -> _Marks | None:
         marks = wfdb.rdann(str(record), "atr")
         times = marks.sample / RATE
         symbols, notes = np.array(marks.symbol), [note.rstrip("\x00").strip() for note in marks.aux_note]
+        changes = np.array([note.startswith("(") for note in notes], dtype=bool) & (symbols == "+")
+        beats, flutter = np.isin(symbols, list(_BEATS)), symbols == _FLUTTER_WAVE
+        return _Marks(
+            times[beats],
+            symbols[beats].tolist(),
+            times[changes],
+            [note for note, change in zip(notes, changes, strict=True) if change],
+            times[flutter],
+        )
     except Exception as error:  # noqa: BLE001  wfdb raises whatever a damaged file leads to
         odd.add(f"annotations that cannot be read ({error}); labels left missing", record.name)
         return None
-    beats = np.isin(symbols, list(_BEATS))
-    changes = np.array([note.startswith("(") for note in notes], dtype=bool) & (symbols == "+")
-    return _Marks(
-        times[beats],
-        symbols[beats].tolist(),
-        times[changes],
-        [note for note, change in zip(notes, changes, strict=True) if change],
-        times[symbols == _FLUTTER_WAVE],
-    )
 
 
 def _columns() -> dict[str, Any]:
