@@ -82,3 +82,15 @@ def check_writable(path: str | Path) -> None:
         raise WriteError(f"{path}: {folder} is a file where a folder is wanted; choose another name")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise WriteError(f"{path}: cannot be written, {folder} gives no permission; choose another folder")
+
+
+def check_page(report: str, recordings: int = 1) -> None:
+    """Raises UsageError for a report that cannot be a page, or would be one that no browser is pleased with."""
+    from enecg.pages import ENDINGS, MOST
+
+    if Path(report).suffix.lower() not in ENDINGS:
+        raise click.UsageError(f"--report {report}: a page for a browser; end its name with {ENDINGS[0]}")
+    if recordings > MOST:
+        raise click.UsageError(
+            f"--report holds {MOST} recordings at most; {recordings} were given: answer them in parts, or use --out"
+        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from enecg.cli._common import as_command, check_writable, json_option, names, show_json
+from enecg.cli._common import as_command, check_page, check_writable, json_option, names, show_json
 from enecg.cli._data import TASKS_HELP, DataChoice, data_options, tasks_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @as_command(
     "enecg evaluate --n 2000 --out results.json",
     "enecg evaluate --data ptbxl --split-column fold --train 1,2,3,4 --validate 5 --test 6 --store cache",
-    "enecg evaluate --bundle demo/bundle --data ludb",
+    "enecg evaluate --bundle demo/bundle --data ludb --report ludb.html",
 )
 @data_options
 @click.option("--tasks", help=TASKS_HELP)
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--shuffle", is_flag=True, help="Shuffle the labels: everything must fall to chance.")
 @click.option("--store", type=click.Path(file_okay=False), help="Folder that keeps embeddings.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the rows here, as JSON.")
+@click.option("--report", type=click.Path(dir_okay=False), help="Write a page for a browser (.html), with curves.")
 @json_option("The rows as JSON, to the screen.")
 def command(
     choice: DataChoice,
@@ -58,6 +59,7 @@ def command(
     shuffle: bool,
     store: str | None,
     out: str | None,
+    report: str | None,
     as_json: bool,
 ) -> None:
     """Cross-validate by subject, or use a fixed split, and compare with baselines, single experts and a peer."""
@@ -68,8 +70,13 @@ def command(
         raise click.UsageError("--subjects needs a fixed split: --split-column, --train, --validate, --test")
     if bundle is not None and (tasks or experts or paper or peer or shuffle or split_column):
         raise click.UsageError("--bundle is tested as it is: leave out what trains another (--tasks, --experts, ...)")
-    if out is not None:
-        check_writable(out)
+    if report is not None and out == report:
+        raise click.UsageError(f"--out and --report are both {out}: give the page a name of its own")
+    for target in (out, report):
+        if target is not None:
+            check_writable(target)
+    if report is not None:
+        check_page(report)
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
     from enecg.evaluation import evaluate, evaluate_fitted, markdown, shuffled, write_json
 
@@ -100,6 +107,10 @@ def command(
         click.echo(markdown(found.record()))
     if out is not None:
         write_json(found.record(), Path(out))
+    if report is not None:
+        from enecg.pages import evaluation_page, write_page
+
+        write_page(report, evaluation_page(found, choice.seed))
 
 
 def _rounds(cohort: "Cohort", column: str, values: Any, subjects: int | None, draws: int) -> "list[list[Fold]]":

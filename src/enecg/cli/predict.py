@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from enecg.cli._common import as_command, check_writable, json_option, names, recordings_in, show_json
+from enecg.cli._common import as_command, check_page, check_writable, json_option, names, recordings_in, show_json
 
 if TYPE_CHECKING:
     from enecg.native import NativeAnswers
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "enecg predict ecg.hea",
     "enecg predict folder --out answers.csv",
     "enecg predict ecg.hea --plot ecg.png --include-simulated",
+    "enecg predict folder --report answers.html",
     "enecg predict ecg.hea --bundle demo/bundle --json",
     "enecg predict folder --expert ecgfounder --out labels.csv --embeddings embeddings.npy",
 )
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
     "--plot", type=click.Path(), help="Draw with the answers: a .png, .svg or .pdf file, or a folder for many."
 )
 @click.option(
+    "--report",
+    type=click.Path(dir_okay=False),
+    help="Write a page for a browser (.html): ECG paper, answers, experts, quality.",
+)
+@click.option(
     "--embeddings", type=click.Path(dir_okay=False), help="With --expert: write its embeddings, an array (.npy)."
 )
 @click.option("--keep-poor", is_flag=True, help="Answer recordings of poor quality too.")
@@ -56,6 +62,7 @@ def command(
     top_k: int | None,
     coverage: float | None,
     plot: str | None,
+    report: str | None,
     embeddings: str | None,
     keep_poor: bool,
     unit: str | None,
@@ -66,6 +73,7 @@ def command(
     A recording that cannot be read or answered is refused with its reason; the others get their answers.
     """
     of_ensembles = {"--bundle": bundle, "--tasks": tasks, "--top-k": top_k, "--coverage": coverage, "--plot": plot}
+    of_ensembles["--report"] = report
     of_ensembles["--include-simulated"] = include_simulated or None
     misplaced = [name for name, value in of_ensembles.items() if value is not None]
     if expert is not None and misplaced:
@@ -74,9 +82,11 @@ def command(
         raise click.UsageError("--embeddings are those of one expert: name it with --expert")
     files, empty = recordings_in(paths)
     drawings = [] if plot is None else _drawings(Path(plot), files)
-    for target in (out, embeddings, *drawings[:1]):
+    for target in (out, embeddings, report, *drawings[:1]):
         if target is not None:
             check_writable(target)
+    if report is not None:
+        check_page(report, len(files))
     from enecg.estimator import EnECG
     from enecg.formats import RecordingFile
     from enecg.native import answer, check_array
@@ -110,6 +120,12 @@ def command(
 
             target.parent.mkdir(parents=True, exist_ok=True)
             plot_recording(recording.read(), prediction, target)
+    if report is not None:
+        from enecg.pages import Shown, predictions_page, write_page
+
+        shown = [Shown(prediction, recording) for prediction, recording in zip(found, recordings, strict=True)]
+        called = "starter ensemble" if bundle is None else f"bundle {Path(bundle).resolve().name}"
+        write_page(report, predictions_page(shown, model, called))
     return code
 
 
