@@ -373,7 +373,7 @@ def test_a_published_expert_comes_back_on_the_backend_that_it_was_fitted_on(with
         [one.answers["rr_interval"].by_expert["founder"] for one in model.predict(some)]
         for model in (elsewhere, with_founder)
     )
-    assert found == pytest.approx(expected, rel=0.01)
+    assert found == pytest.approx(expected, rel=0.05)
     assert found != expected
 
 

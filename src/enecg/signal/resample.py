@@ -22,6 +22,8 @@ _REACH = 10
 _LONGEST, _LONGEST_STUFFED = 2**17, 2**13
 """Samples of which a spectrum is quicker than polyphase filtering; fewer where zeros are put between samples first."""
 
+_ABSURD = 1e30
+
 _SINC_ZEROS, _SINC_PRECISION, _SINC_ROLLOFF, _SINC_BETA = 50, 8192, 0.9173473712608761, 12.98458524704116
 """Of resampy's "kaiser_best": zero crossings on each side, table entries for each, cut-off, shape of the window."""
 
@@ -47,7 +49,9 @@ def resample(signal: Array, rate: float, to: float) -> Array:
     edge = ratio.denominator * max(1, round(_EDGE_SECONDS * rate / ratio.denominator))
     long = extend(filled, edge)
     start = edge * ratio.numerator // ratio.denominator
-    if long.shape[-1] * ratio.numerator <= (_LONGEST if ratio.numerator == 1 else _LONGEST_STUFFED):
+    short = long.shape[-1] * ratio.numerator <= (_LONGEST if ratio.numerator == 1 else _LONGEST_STUFFED)
+    # Spectra are sums over all samples, which absurd ones would make infinite in single precision.
+    if short and np.abs(long).max(initial=0.0) < _ABSURD:
         out = _filtered(long, ratio.numerator, ratio.denominator)
     else:
         out = resample_poly(long, ratio.numerator, ratio.denominator, axis=-1)
