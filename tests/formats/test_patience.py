@@ -1,11 +1,11 @@
-"""Text that is made to keep a reader busy, such as one letter 60,000 times, is read or refused at once."""
+"""Text that is made to keep a reader busy, such as one letter 60,000 times, is read or refused at once and briefly."""
 
 import time
 
 import pytest
 
 from enecg.errors import EnECGError, ReadError
-from enecg.formats import read
+from enecg.formats import RecordingFile, read
 
 N = 60_000
 TABLE = "I,II,V1\n" + "1,2,3\n" * 30
@@ -59,6 +59,18 @@ def test_a_header_of_a_record_is_told_at_once(tmp_path, header):
     path.write_text(header + "\n")
     (tmp_path / "one.dat").write_bytes(bytes(20))
     assert seconds(path) < 1
+
+
+@pytest.mark.parametrize("name", ["~" * 300, "~" * N], ids=len)
+@pytest.mark.parametrize("header", ["one 1 500 10\n{} 16 200/mV 16 0 0 0 0 II\n", "one/1 1 500 10\n{} 10\n"])
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path, header, name):
+    path = tmp_path / "one.hea"
+    path.write_text(header.format(name))
+    with pytest.raises(ReadError, match=r"one\.hea: its file ~+ is not there") as told:
+        read(path)
+    assert len(str(told.value)) < 400
+    with pytest.raises(ReadError, match=r"one\.hea"):
+        _ = RecordingFile(path).key
 
 
 def test_what_is_no_number_is_found_far_down_a_table(tmp_path):

@@ -8,6 +8,7 @@ a record's name with an ending (Georgia's), a date before the time. No name in a
 import math
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
@@ -93,9 +94,10 @@ class Header:
     def part(self, name: str) -> Path:
         """A file that the header names. Raises ReadError if it is not there."""
         path = self.path.parent / name
-        if not path.is_file():
-            raise ReadError(f"{self.path}: its file {path.name} is not there; copy it beside the header")
-        return path
+        with suppress(OSError):  # a name that no file can have
+            if path.is_file():
+                return path
+        raise ReadError(f"{self.path}: its file {path.name:.100} is not there; copy it beside the header")
 
     def segment(self, name: str) -> "Header":
         """The header of a segment. Raises ReadError if it is not there, or has segments itself."""
