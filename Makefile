@@ -9,7 +9,7 @@ JOBS ?= 2
 DATA ?=
 ANSWERS := build/peers/answers.npz
 
-.PHONY: help demo test lint types wheel bench peers starter evaluations results clean
+.PHONY: help demo test lint types fuzz wheel bench peers starter evaluations formats results clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ lint: $(VENV)/.installed  ## style, and the direction of imports
 
 types: $(VENV)/.installed  ## mypy, strict on src
 	$(VENV)/bin/mypy
+
+fuzz: $(VENV)/.installed  ## a minute of damaged files of every format, each to be read or refused by name
+	$(PY) scripts/fuzz_formats.py --seconds 60
 
 wheel: $(VENV)/.installed  ## build the wheel, install it in an empty environment, predict a file with it
 	$(PY) scripts/check_wheel.py
@@ -48,8 +51,13 @@ evaluations: $(VENV)/.installed  ## the figures of results/ (DATA=folder as for 
 	$(if $(DATA),,$(error make evaluations needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
 	$(PY) scripts/evaluate_all.py --data "$(DATA)" --store build/store $(if $(wildcard $(ANSWERS)),--peer $(ANSWERS))
 
-results: $(VENV)/.installed  ## the tables of docs/results.md and README.md from results/, docs/experts.md from the cards
+formats: $(VENV)/.installed  ## real files of every format held to what is known of them (DATA=folder)
+	$(if $(DATA),,$(error make formats needs DATA=folder, with formats and other folders of recordings in it))
+	$(PY) scripts/check_formats.py "$(DATA)/formats" --also $(foreach one,ludb challenge2021 mitbih ptbxl500 code15,"$(DATA)/$(one)")
+
+results: $(VENV)/.installed  ## docs/results.md, docs/formats.md and README.md's table from results/, docs/experts.md from the cards
 	$(PY) scripts/make_results.py
+	$(PY) scripts/make_formats_page.py
 	$(PY) scripts/make_experts_page.py
 
 clean:  ## remove what the other targets made

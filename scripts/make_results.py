@@ -103,8 +103,8 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "published-five",
         "The paper's five experts, random weights",
         "MOMENT, TEMPO, ECG-FM (published sizes, random weights, since theirs cannot be pulled everywhere), DLinear "
-        "and TimesNet as one ensemble on 300 PTB-XL patients, three folds by subject: that all five run together, in both "
-        "recipes and in little memory. What random networks answer says nothing about the published ones.",
+        "and TimesNet as one ensemble on 300 PTB-XL patients, three folds by subject: that all five run together, in "
+        "both recipes and in little memory. What random networks answer says nothing about the published ones.",
     ),
     (
         "starter",

@@ -375,9 +375,11 @@ def _millivolts(values: npt.NDArray[np.float64], scale: _Scale) -> npt.NDArray[n
     """Digital values [signal, sample] in mV, NaN where missing; the array itself is changed."""
     absent = values == scale.missing
     with np.errstate(all="ignore"):  # gains beyond measure are told later
-        values -= scale.baseline
+        if scale.baseline.any():
+            values -= scale.baseline
         values /= scale.gain
-        values *= scale.factor
+        if (scale.factor != 1).any():
+            values *= scale.factor
     if absent.any():
         values[absent] = np.nan
     return values
