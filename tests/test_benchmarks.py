@@ -25,7 +25,7 @@ def test_the_page_is_made_from_the_numbers(report):
     assert report.PAGE.read_text() == report.page(), "run python benchmarks/report.py"
 
 
-@pytest.mark.parametrize("name", ["embed", "simulator", "store"])
+@pytest.mark.parametrize("name", ["embed", "reading", "simulator", "store"])
 def test_what_is_kept_says_where_it_was_measured_and_meets_its_floors(name):
     found = kept(name)
     assert {"claim", "command", "date", "processor", "system", "python", "versions"} <= found["about"].keys()
@@ -37,6 +37,12 @@ def test_what_is_kept_says_where_it_was_measured_and_meets_its_floors(name):
 def test_the_simulator_is_claimed_to_make_200_a_second_and_100_times_its_peer():
     floors = {row["what"]: row["at least"] for row in kept("simulator")["floors"]}
     assert floors == {"recordings per second": 200.0, "times neurokit2": 100.0}
+
+
+def test_reading_on_two_cores_is_claimed_to_be_three_times_the_loop():
+    floors = {row["what"]: row["at least"] for row in kept("reading")["floors"]}
+    assert floors["500 to 100 Hz: two processes, times the loop"] == 3.0
+    assert floors["100 to 250 Hz: two processes, times the loop"] == 3.0
 
 
 def test_a_number_below_its_floor_fails_after_it_was_kept(report, tmp_path, monkeypatch):
