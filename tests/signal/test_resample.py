@@ -35,6 +35,11 @@ def test_the_samples_are_those_of_scipy_on_the_lengthened_signal(n, ratio, seed)
     np.testing.assert_allclose(found, expected[:, : found.shape[1]], atol=3e-6)
 
 
+def test_a_rate_that_is_next_to_the_new_one_changes_no_sample():
+    signal = tone(249.9999, 5.0)
+    np.testing.assert_array_equal(resample(signal, 249.9999, 250.0), signal)
+
+
 def test_what_lies_above_half_the_new_rate_is_gone():
     assert np.abs(resample(tone(500.0, 80.0), 500.0, 100.0)[0, 10:-10]).max() < 0.01
 

@@ -51,7 +51,8 @@ def resample(signal: Array, rate: float, to: float) -> Array:
     start = edge * ratio.numerator // ratio.denominator
     short = long.shape[-1] * ratio.numerator <= (_LONGEST if ratio.numerator == 1 else _LONGEST_STUFFED)
     # Spectra are sums over all samples, which absurd ones would make infinite in single precision.
-    if short and np.abs(long).max(initial=0.0) < _ABSURD:
+    # Rates that differ by less than a thousandth need no filter.
+    if short and ratio != 1 and np.abs(long).max(initial=0.0) < _ABSURD:
         out = _filtered(long, ratio.numerator, ratio.denominator)
     else:
         out = resample_poly(long, ratio.numerator, ratio.denominator, axis=-1)
