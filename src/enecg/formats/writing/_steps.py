@@ -21,12 +21,10 @@ _USUAL = 1_000
 
 @dataclass(frozen=True)
 class Steps:
-    """A lead in whole numbers: `numbers` int64 [sample], 0 where a sample is missing; millivolts are
-    (numbers - zero) / gain.
-    """
+    """A lead in whole numbers [sample], 0 where a sample is missing; millivolts are (numbers - zero) / gain."""
 
     lead: str
-    numbers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int16]
     missing: npt.NDArray[np.bool_]
     gain: int
     zero: int
@@ -43,7 +41,9 @@ class Steps:
 
     def stored(self, missing: int, dtype: npt.DTypeLike) -> npt.NDArray[np.integer]:
         """The numbers as a format stores them, with its own for missing samples."""
-        return np.where(self.missing, missing, self.numbers).astype(dtype)
+        stored: npt.NDArray[np.integer] = self.numbers.astype(dtype)
+        stored[self.missing] = missing
+        return stored
 
 
 def in_steps(path: Path, recording: Recording) -> list[Steps]:
@@ -57,8 +57,9 @@ def _steps(path: Path, lead: str, row: npt.NDArray[np.float32]) -> Steps:
     low, high = (float(edge) for edge in (row[~missing].min(), row[~missing].max())) if not missing.all() else (0, 0)
     for gain, zero in [(g, 0) for g in _GAINS if g >= _USUAL] + [(g, _centre(low, high, g)) for g in _GAINS]:
         if low * gain + zero >= -LARGEST and high * gain + zero <= LARGEST:
-            numbers = np.rint(values * gain).astype(np.int64) + zero
-            return Steps(lead, np.where(missing, 0, numbers), missing, gain, zero)
+            numbers = (np.rint(values * gain) + zero).astype(np.int16)
+            numbers[missing] = 0
+            return Steps(lead, numbers, missing, gain, zero)
     raise WriteError(
         f"{path}: lead {lead}: amplitudes of {low:g} to {high:g} mV; expected a range of {2 * LARGEST} mV at most, "
         "which no electrode has. Is the unit right?"

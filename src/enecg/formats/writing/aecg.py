@@ -38,6 +38,7 @@ _UNKNOWN = {"nullFlavor": "UNK"}
 def write(recording: Recording, path: Path) -> None:
     """The whole document at once."""
     runs = _runs(path, recording)
+    _check_size(path, 2 * int(np.count_nonzero(~np.isnan(recording.signal))))  # a digit and a blank, at the least
     root = Element("AnnotatedECG", {"xmlns": "urn:hl7-org:v3", "xmlns:xsi": _XSI, "type": "Observation"})
     _add(root, "id", root=str(uuid.uuid5(uuid.NAMESPACE_OID, identity(recording))))
     _add(root, "code", code="93000", codeSystem=_CPT)
@@ -54,12 +55,17 @@ def write(recording: Recording, path: Path) -> None:
         _add_set(series, recording, [rows[at] for at in leads], begin, end)
     _add_annotations(series, recording, held)
     content = tostring(root, encoding="utf-8", xml_declaration=True)
-    if len(content) > LARGEST:
+    _check_size(path, len(content))
+    write_whole(path, content)
+
+
+def _check_size(path: Path, n_bytes: int) -> None:
+    """Raises WriteError for a document that would be too long to be read."""
+    if n_bytes > LARGEST:
         raise WriteError(
-            f"{path}: {len(content) >> 20} MiB of XML; {LARGEST >> 20} MiB are read at most. Write a shorter part of "
+            f"{path}: {n_bytes >> 20} MiB of XML or more; {LARGEST >> 20} MiB are read at most. Write a part of "
             "the recording, or another format"
         )
-    write_whole(path, content)
 
 
 def _runs(path: Path, recording: Recording) -> list[tuple[tuple[int, int], list[int]]]:
