@@ -403,3 +403,10 @@ def test_more_text_than_is_read_at_once_is_refused_before_it_is_read(tmp_path):
         file.truncate(2**40)
     with pytest.raises(ReadError, match=r"over 128 MiB.*\(write it as Parquet"):
         read(path, **ALL)
+
+
+def test_a_cell_that_breaks_its_line_is_told(tmp_path):
+    path = tmp_path / "ecg.csv"
+    path.write_bytes(text(ECG[:3], ("I", "II", "V1")).encode() + b"1,2,x\r3\n")
+    with pytest.raises(ReadError, match=r"ecg\.csv: (?!damaged, or not quite)"):
+        read(path, **ALL)

@@ -224,9 +224,15 @@ def _there(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Arrays as lists, or as the one value in them; JSON in a text as what it says."""
+    """Arrays as lists, or as the one value in them; JSON in a text as what it says.
+
+    Raises ValueError for numbers that stand for no letter.
+    """
     if isinstance(value, np.ndarray | np.generic):
-        values = [plain(one) for one in value.ravel().tolist()]
+        try:
+            values = [plain(one) for one in value.ravel().tolist()]
+        except SystemError as error:  # how Python tells NumPy
+            raise ValueError(f"a text that is none ({error})") from error
         value = values if len(values) > 1 else values[0] if values else None
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -180,11 +181,13 @@ def _explained(path: Path, layout: Layout, body: bytes, comma: bool) -> ReadErro
         except pl.exceptions.PolarsError:
             break
     rows = csv.reader(decoded(body[begin:end]).split("\n"), delimiter=layout.separator)
-    for line, row in enumerate(rows, start=n_lines + 1):
-        for name, cell, number in zip(layout.names, row, layout.numeric, strict=False):
-            text = cell.strip().replace(",", ".") if comma else cell.strip()
-            if number and text and text not in _MISSING and not _is_plain(text):
-                return ReadError(f"{path}: line {line}, column {name!r}: {cell!r:.40} is no number; expected samples")
+    with suppress(csv.Error):  # what polars says of it has to do
+        for line, row in enumerate(rows, start=n_lines + 1):
+            for name, cell, number in zip(layout.names, row, layout.numeric, strict=False):
+                text = cell.strip().replace(",", ".") if comma else cell.strip()
+                if number and text and text not in _MISSING and not _is_plain(text):
+                    place = f"line {line}, column {name!r}"
+                    return ReadError(f"{path}: {place}: {cell!r:.40} is no number; expected samples")
     return None
 
 

@@ -5,11 +5,13 @@ What the numbers are stands beside an NPY file as JSON, and inside an NPZ as fur
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -34,6 +36,8 @@ _MOST_BYTES = 2**29
 _TOLD = 2**16
 """Bytes of an array that says something; larger ones are samples."""
 _MOST_MEMBERS = 1000
+_DAMAGED = (ValueError, OverflowError, EOFError, SyntaxError, TypeError, TokenError)
+"""What NumPy raises for a header that is none; it is read as Python's letters and numbers."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     """The array of an NPY file, of which only what is used is read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OverflowError, EOFError, SyntaxError, TypeError) as error:
+    except _DAMAGED as error:
         raise ReadError(f"{path}: {error}; expected an array of numbers, whole and not pickled") from error
     return np.asarray(array)
 
@@ -137,7 +141,7 @@ def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, Mapping[str, _Head]]
                         raise ReadError(f"{path}: {member.filename} is cut short or damaged; copy the file again")
                     heads[member.filename.removesuffix(".npy")] = head
             yield archive, heads
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (*_DAMAGED, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
         if isinstance(error, ReadError):
             raise
         raise ReadError(f"{path}: {error}; expected an NPZ file, whole and not encrypted") from error
