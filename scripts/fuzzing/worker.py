@@ -27,6 +27,8 @@ from enecg import formats
 from enecg.errors import EnECGError, LeadError, ReadError, UnitError
 from enecg.recording import Recording
 
+PACKAGE = Path(formats.__file__).parents[1]
+
 KINDS = (ReadError, LeadError, UnitError)
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -148,7 +150,7 @@ def refused_wrongly(error: EnECGError, path: Path) -> dict[str, Any]:
 def where(error: BaseException) -> str:
     """What was raised, and the last line of enecg that led there."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "enecg" in frame.filename] or frames
+    own = [frame for frame in frames if PACKAGE in Path(frame.filename).parents] or frames
     place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
     return f"{type(error).__name__}{place}: {str(error)[:100]}"
 
