@@ -4,6 +4,7 @@ import json
 import math
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from enecg.ensemble import Answers
 from enecg.errors import EnECGError, WriteError
 from enecg.predictions import COLUMNS, Prediction, Predictions, task_prediction
 from enecg.recording import STANDARD_LEADS
+from enecg.report import as_text
+from enecg.signal.doubts import doubts
 from enecg.tasks import get_task
 
 ENDINGS = (".csv", ".parquet", ".json", ".jsonl")
@@ -227,6 +230,24 @@ def test_a_path_that_is_no_text_is_written_so_that_it_can_be_told(tmp_path, endi
     out = tmp_path / f"x{ending}"
     made.write(out)
     assert read(out)[0]["path"] == "/data/\\udcff.hea"
+
+
+def test_doubts_are_told_in_every_form_and_change_no_answer(fitted, small_cohort, tmp_path):
+    whole = small_cohort[0].read()
+    loud = replace(whole, signal=whole.signal * 10)
+    said = [str(doubt) for doubt in doubts(loud.signal, loud.rate, loud.leads)]
+    assert any("wrong unit or gain?" in one for one in said)
+    got = fitted.predict([loud, whole, "nowhere.hea"], abstain=False)
+    assert list(got[0].doubts) == got.records()[0]["doubts"] == said
+    assert got.table()["doubts"].to_list() == ["; ".join(said), "", ""]
+    text = " ".join(as_text(got[0]).split())
+    assert all(f"doubt: {one}" in text for one in said)
+    assert "doubt" not in as_text(got[1])
+    for k in (1, 2):
+        assert fitted.predict([loud], top_k=k, abstain=False)[0].doubts == got[0].doubts
+    for name, answer in fitted.answer(fitted.embed([loud])).items():
+        expected = task_prediction(answer, 0, fitted.expert_names(), simulated=True, abstained=None)
+        assert got[0].answers[name].record() == expected.record()
 
 
 # -- what cannot be written ----------------------------------------------------------------------------------------

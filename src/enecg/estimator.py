@@ -141,13 +141,16 @@ class EnECG:
         experts: Sequence[Expert] | None = None,
         only: Mapping[str, npt.NDArray[np.bool_]] | None = None,
         given: Embedded | None = None,
+        doubting: bool = False,
     ) -> Embedded:
         """All that fitting and answering need to know of the recordings; no file is read after this.
 
-        experts, only, given : as for `enecg.store.embed`; by default all experts and the context.
+        experts, only, given, doubting : as for `enecg.store.embed`; by default all experts and the context.
         """
         wanted = [*self.fitted_experts(), *self.context()] if experts is None else experts
-        return embed(recordings, wanted, store=self._store(), progress=self.progress, only=only, given=given)
+        return embed(
+            recordings, wanted, self._store(), progress=self.progress, only=only, given=given, doubting=doubting
+        )
 
     def fit_embedded(
         self, embedded: Embedded, targets: Targets, validation: npt.NDArray[np.bool_] | None = None
@@ -224,7 +227,7 @@ class EnECG:
         items = as_recordings(recordings, rate, leads, unit)
         k = self._top_k(top_k)
         names = self._allowed(self._task_names(tasks), include_simulated)
-        embedded = self.embed(items) if k is None else self._embed_chosen(items, names, k)
+        embedded = self.embed(items, doubting=True) if k is None else self._embed_chosen(items, names, k)
         answers = self.ensemble_.predict(embedded, names, top_k=k, coverage=self.coverage)
         refusals: dict[int, list[Refusal]] = {}
         for refusal in embedded.refusals:
@@ -321,7 +324,7 @@ class EnECG:
         """Embeddings of the k experts that the gate prefers for each recording, among those that can take it."""
         experts, names = self.fitted_experts(), self.ensemble_.experts
         check_weights(experts)
-        embedded = self.embed(items, experts=self.context())
+        embedded = self.embed(items, experts=self.context(), doubting=True)
         able = np.ones((len(items), len(names)), dtype=bool)
         while True:
             chosen = self.ensemble_.choose(embedded, tasks, k, able)
@@ -372,9 +375,10 @@ class EnECG:
         ran = tuple(name for name in experts if embedded.present[name][row])
         notes = [f"left out: {refusal.reason}" for refusal in reasons if refusal.expert in experts]
         notes += [f"{name}: {caveats[name]}" for name in ran if name in caveats]
+        doubts = embedded.doubts[row] or ()
         if not ran:
             refused = "; ".join(dict.fromkeys(refusal.reason for refusal in reasons))
-            return Prediction(id=embedded.ids[row], path=path, refused=refused)
+            return Prediction(id=embedded.ids[row], path=path, refused=refused, doubts=doubts)
         numbers = embedded.embeddings[QualityGrade.card.name][row]
         quality = float(numbers[0]) if embedded.present[QualityGrade.card.name][row] else None
         abstained = QualityGrade.complaint(numbers, self.min_quality) if abstain else None
@@ -382,6 +386,7 @@ class EnECG:
             id=embedded.ids[row],
             path=path,
             quality=quality,
+            doubts=doubts,
             notes=tuple(notes),
             experts=ran,
             answers={

@@ -39,6 +39,7 @@ class NativeAnswers:
     notes : what has to be known of it (random weights, terms of use).
     ids, paths : of the recordings;  refused : why there is nothing for one, or None.
     quality : float32 [recording], grade from 0 to 1;  abstained : why no answer is given, or None.
+    doubts : of each recording, what may be wrong with it (gain, rate, electrodes), a sentence each.
     probabilities : float32 [recording, label], NaN where refused or abstained.
     embeddings : float32 [recording, dim], NaN where refused.
     """
@@ -51,6 +52,7 @@ class NativeAnswers:
     paths: tuple[Path | None, ...]
     refused: tuple[str | None, ...]
     quality: Array
+    doubts: tuple[tuple[str, ...], ...]
     abstained: tuple[str | None, ...]
     probabilities: Array
     embeddings: Array
@@ -68,6 +70,7 @@ class NativeAnswers:
         """Everything about one recording, as plain values for JSON."""
         answered, embedded = not np.isnan(self.probabilities[row]).any(), self.refused[row] is None
         return self._facts(row) | {
+            "doubts": [legible(doubt) for doubt in self.doubts[row]],
             "notes": list(self.notes),
             "answers": dict(zip(self.labels, self.probabilities[row].tolist(), strict=True)) if answered else {},
             "embedding": self.embeddings[row].tolist() if embedded else None,
@@ -82,7 +85,8 @@ class NativeAnswers:
         import polars
 
         text, number = polars.String, polars.Float32
-        facts = {"id": text, "path": text, "refused": text, "quality": number, "abstained": text, "expert": text}
+        facts = {"id": text, "path": text, "refused": text, "quality": number, "doubts": text}
+        facts |= {"abstained": text, "expert": text}
         made = polars.DataFrame([self._facts(row) for row in range(len(self))], schema=facts, orient="row")
         made = made.with_columns(polars.lit("; ".join(self.notes)).alias("notes"))
         made = made.hstack(polars.DataFrame(self.probabilities, schema=dict.fromkeys(self.labels, number)))
@@ -117,6 +121,7 @@ class NativeAnswers:
             "path": None if path is None else legible(str(path)),
             "refused": None if refused is None else legible(refused),
             "quality": None if np.isnan(quality) else quality,
+            "doubts": "; ".join(map(legible, self.doubts[row])),
             "abstained": self.abstained[row],
             "expert": self.expert,
         }
@@ -143,7 +148,7 @@ def answer(
     own = _Answering(get_expert(expert) if isinstance(expert, str) else expert)
     items = as_items(recordings)
     kept = Store(store) if isinstance(store, (str, Path)) else store
-    found = embed(items, [own, QualityGrade()], kept, progress=progress)
+    found = embed(items, [own, QualityGrade()], kept, progress=progress, doubting=True)
     name, dim = own.card.name, own.expert.card.dim
     rows, grades = found.embeddings[name], found.embeddings[QualityGrade.card.name]
     complaints = [QualityGrade.complaint(numbers, min_quality) if abstain else None for numbers in grades]
@@ -162,6 +167,7 @@ def answer(
         paths=tuple(path_of(item) for item in items),
         refused=tuple(reasons),
         quality=grades[:, 0],
+        doubts=tuple(said or () for said in found.doubts),
         abstained=abstained,
         probabilities=np.where(silent[:, None], np.float32(np.nan), rows[:, dim:]),
         embeddings=rows[:, :dim],

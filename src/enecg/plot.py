@@ -192,6 +192,7 @@ def _about(prediction: Prediction) -> list[str]:
     covers = " / ".join(sorted({report.percent(answer.coverage) for answer in answers}))
     said = [f"ranges, and what is not ruled out: {covers} coverage; small print: weights of the experts"]
     said += [] if prediction.quality is None else [f"signal quality {prediction.quality:.2f} of 1"]
+    said += [f"doubt: {doubt}" for doubt in prediction.doubts]
     said += [f"[{mark}] {report.REMARKS[mark]}" for mark in marks]
     return said + list(prediction.notes)
 

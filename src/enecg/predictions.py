@@ -25,7 +25,7 @@ Value = float | str | tuple[str, ...] | None
 
 Cells = dict[str, tuple[type, Any]]
 
-COLUMNS = ("id", "path", "refused", "quality", "experts", "notes")
+COLUMNS = ("id", "path", "refused", "quality", "doubts", "experts", "notes")
 """Of every table, before the tasks' own."""
 
 ENDINGS = (".csv", ".parquet", ".jsonl", ".json")
@@ -81,12 +81,14 @@ class Prediction:
 
     quality : grade from 0 to 1;  experts : that ran;  notes : why an expert was left out, and what has to be known of
     one that ran (random weights, terms of use).
+    doubts : what may be wrong with the recording (gain, rate, electrodes), a sentence each; they change no answer.
     """
 
     id: str
     path: Path | None = None
     refused: str | None = None
     quality: float | None = None
+    doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     experts: tuple[str, ...] = ()
     answers: Mapping[str, TaskPrediction] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Prediction:
             "path": None if self.path is None else legible(str(self.path)),
             "refused": None if self.refused is None else legible(self.refused),
             "quality": self.quality,
+            "doubts": [legible(doubt) for doubt in self.doubts],
             "notes": [legible(note) for note in self.notes],
             "experts": list(self.experts),
             "answers": {name: answer.record() for name, answer in self.answers.items()},
@@ -115,6 +118,7 @@ class Prediction:
             "path": (str, plain["path"]),
             "refused": (str, plain["refused"]),
             "quality": (float, self.quality),
+            "doubts": (str, "; ".join(plain["doubts"])),
             "experts": (str, " ".join(self.experts)),
             "notes": (str, "; ".join(plain["notes"])),
         }

@@ -91,9 +91,11 @@ def as_text(prediction: Prediction, width: int = 110) -> str:
     width = max(72, width)
     title = str(prediction.path or prediction.id)
     if prediction.refused is not None:
-        return "\n".join([title, *_indented(f"refused: {prediction.refused}", width)])
+        refused = _indented(f"refused: {prediction.refused}", width)
+        return "\n".join([title, *refused, *_doubtful(prediction.doubts, width)])
     quality = "" if prediction.quality is None else f"quality {prediction.quality:.2f}; "
     lines = [title, *_indented(f"{quality}experts: {', '.join(prediction.experts)}", width)]
+    lines += _doubtful(prediction.doubts, width)
     lines += [line for note in prediction.notes for line in _indented(note, width)]
     reason = abstention(prediction)
     if reason is not None:
@@ -111,8 +113,9 @@ def native_text(found: NativeAnswers, row: int, width: int = 110, most: int = 10
     width = max(72, width)
     title, refused, abstained = str(found.paths[row] or found.ids[row]), found.refused[row], found.abstained[row]
     if refused is not None:
-        return "\n".join([title, *_indented(f"refused: {refused}", width)])
+        return "\n".join([title, *_indented(f"refused: {refused}", width), *_doubtful(found.doubts[row], width)])
     lines = [title, *_indented(f"quality {found.quality[row]:.2f}; labels of {found.expert}, not calibrated", width)]
+    lines += _doubtful(found.doubts[row], width)
     lines += [line for note in found.notes for line in _indented(note, width)]
     if abstained is not None:
         return "\n".join([*lines, *_indented(f"no answers: {abstained}", width)])
@@ -143,6 +146,10 @@ def _table(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
             parts = [(cell[k] if k < len(cell) else "").ljust(wide) for cell, wide in zip(cells, widths, strict=True)]
             lines.append("  " + "  ".join(parts).rstrip())
     return lines
+
+
+def _doubtful(doubts: Sequence[str], width: int) -> list[str]:
+    return [line for doubt in doubts for line in _indented(f"doubt: {doubt}", width)]
 
 
 def _indented(text: str, width: int) -> list[str]:

@@ -246,6 +246,19 @@ def test_a_package_without_its_starter_says_so(monkeypatch, tmp_path):
         EnECG.starter()
 
 
+@pytest.mark.parametrize("options", [(), ("--expert", "ecgfounder:tiny")], ids=["ensemble", "expert"])
+def test_doubts_stand_beside_the_answers(enecg, mixed, tmp_path, options):
+    file, out = mixed / "wrong_gain.hea", tmp_path / "a.csv"
+    _, shown, _ = enecg("predict", file, "--keep-poor", *options)
+    assert "doubt: beats of " in shown
+    _, record, _ = enecg("predict", file, "--keep-poor", "--json", *options)
+    assert any("wrong unit or gain?" in doubt for doubt in json.loads(record)["doubts"])
+    assert enecg("predict", file, mixed / "good.hea", "--keep-poor", "--out", out, *options)[0] == 0
+    told, good = polars.read_csv(out)["doubts"].fill_null("").to_list()
+    assert told == "; ".join(json.loads(record)["doubts"])
+    assert good == ""
+
+
 # -- an expert's own answers ---------------------------------------------------------------------------------------
 
 FOUNDER = ("--expert", "ecgfounder:tiny")

@@ -185,9 +185,12 @@ def test_what_the_file_said_and_the_reader_decided_is_told(page, recording):
 def test_quality_comes_with_its_reasons(page, recording):
     signal = recording.signal.copy()
     signal[7] = 0
-    text = page(Shown(prediction(), replace(recording, signal=signal))).text
+    told = ("the limb electrodes LA and RA may be exchanged", "V2: no signal")
+    text = page(Shown(prediction(doubts=told), replace(recording, signal=signal))).text
     assert "0.87 of 1" in text
     assert "V2: flat" in text
+    assert all(text.count(one) == 1 for one in told)
+    assert told[0] in page(prediction(doubts=told)).text, "without the recording"
 
 
 def test_a_refused_recording_and_one_of_poor_quality_say_why_and_answer_nothing(page, recording):
@@ -224,7 +227,9 @@ def test_a_file_that_is_gone_since_costs_its_picture_only(page):
 
 
 def test_many_recordings_have_an_index_and_one_has_none(page):
-    made = page(*(prediction(id=f"ecg {k}") for k in range(3)))
+    made = page(*(prediction(id=f"ecg {k}", doubts=("odd", "strange")[:k]) for k in range(3)))
+    cells = [one["text"] for one in made.all("td") if one["text"].startswith("0.87")]
+    assert cells == ["0.87", "0.87, 1 doubt", "0.87, 2 doubts"]
     links = made.all("a")
     assert [one["text"] for one in links] == ["ecg 0", "ecg 1", "ecg 2"]
     assert [one["href"] for one in links] == ["#recording-1", "#recording-2", "#recording-3"]

@@ -13,6 +13,7 @@ from enecg.errors import ExpertError, MissingPackageError, RecordingError, Weigh
 from enecg.experts import get_expert
 from enecg.experts._context import GateInput, QualityGrade
 from enecg.experts.measurements import FEATURES
+from enecg.signal.doubts import doubts
 from enecg.simulation import simulate_one
 from enecg.store import DamagedShardWarning, Embedded, FaultWarning, embed
 
@@ -195,6 +196,63 @@ def test_real_experts_give_the_same_bits_alone_together_and_from_a_store(tmp_pat
 
 
 # -- what is given -------------------------------------------------------------------------------------------------
+
+
+def test_doubts_are_looked_for_on_request_once_for_each_file(tmp_path, files, moments, monkeypatch):
+    found, looked = files(4), []
+    np.save(found[1].path, np.load(found[1].path)[[0, 0]])
+
+    def count(signal, rate, leads):
+        looked.append(rate)
+        return doubts(signal, rate, leads)
+
+    monkeypatch.setattr("enecg.store._embed.doubts", count)
+    plain = embed(found, [moments()], Store(tmp_path))
+    assert (plain.doubts, looked) == ([None] * 4, [])
+    told = embed(found, [moments()], Store(tmp_path), doubting=True)
+    assert told.doubts == [tuple(map(str, doubts(r.signal, r.rate, r.leads))) for r in (f.read() for f in found)]
+    assert list(map(len, told.doubts)) == [0, 1, 0, 0], "two leads with the same samples"
+    assert same(told, plain)
+    reads = [file.n_reads for file in found]
+    again = embed(found, [moments()], Store(tmp_path), doubting=True)
+    assert again.doubts == told.doubts
+    assert [file.n_reads for file in found] == reads
+    assert len(looked) == 4
+    assert embed(found, [moments()], Store(tmp_path)).doubts == [None] * 4
+    assert embed(found, [moments()], given=told).doubts == told.doubts
+    assert told.take([2, 0]).doubts == [told.doubts[2], told.doubts[0]]
+
+
+def test_what_cannot_be_read_has_no_doubts_and_a_failing_look_costs_no_answers(files, moments, monkeypatch):
+    def fails(signal, rate, leads):
+        raise FloatingPointError("odd")
+
+    monkeypatch.setattr("enecg.store._embed.doubts", fails)
+    found = files(2)
+    found[0].path.unlink()
+    with pytest.warns(FaultWarning, match="report this"):
+        got = embed(found, [moments()], doubting=True)
+    assert got.doubts[0] is None
+    assert "could not be looked for (FloatingPointError: odd)" in got.doubts[1][0]
+    assert got.present["moments"].tolist() == [False, True]
+
+
+def test_a_store_of_before_doubts_were_kept_is_read(tmp_path, files, moments):
+    import hashlib
+
+    import polars as pl
+
+    found = files(2)
+    fresh = embed(found, [moments()], Store(tmp_path))
+    (index,) = (tmp_path / "files").iterdir()
+    data = pl.read_parquet(index).drop("doubts")
+    index.unlink()
+    data.write_parquet(tmp_path / "old")
+    name = hashlib.sha256((tmp_path / "old").read_bytes()).hexdigest()
+    (tmp_path / "old").rename(tmp_path / "files" / f"{name}.parquet")
+    assert same(embed(found, [moments()], Store(tmp_path)), fresh)
+    assert [file.n_reads for file in found] == [1, 1]
+    assert None not in embed(found, [moments()], Store(tmp_path), doubting=True).doubts
 
 
 def test_no_recordings_give_no_rows(tmp_path, moments):

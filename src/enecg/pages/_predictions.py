@@ -14,7 +14,6 @@ from enecg.pages._html import Html, element, items, joined, table
 from enecg.pages._paper import paper
 from enecg.predictions import Prediction, TaskPrediction
 from enecg.recording import LazyRecording, Recording
-from enecg.signal.doubts import doubts
 from enecg.signal.quality import assess
 
 if TYPE_CHECKING:
@@ -85,10 +84,10 @@ def _index(predictions: Sequence[Prediction]) -> Html:
         reason = report.abstention(one)
         why = f"refused: {one.refused}" if one.refused is not None else f"no answers: {reason}" if reason else None
         if why is not None:
-            rows.append([link, _quality_number(one.quality), element("td", why, colspan=len(tasks) or None)])
+            rows.append([link, _quality(one), element("td", why, colspan=len(tasks) or None)])
             continue
         cells = [_short_answer(one.answers[name]) if name in one.answers else "" for name in tasks]
-        rows.append([link, _quality_number(one.quality), *cells])
+        rows.append([link, _quality(one), *cells])
     head = ["recording", "quality", *(name.replace("_", " ") for name in tasks)]
     answered = sum(one.refused is None and report.abstention(one) is None for one in predictions)
     caption = f"{answered} of {len(predictions)} recordings answered"
@@ -100,8 +99,9 @@ def _short_answer(answer: TaskPrediction) -> str:
     return report.value_text(answer) + marks
 
 
-def _quality_number(grade: float | None) -> str:
-    return "" if grade is None else f"{grade:.2f}"
+def _quality(prediction: Prediction) -> str:
+    grade = [] if prediction.quality is None else [f"{prediction.quality:.2f}"]
+    return ", ".join(grade + ([_counted(len(prediction.doubts), "doubt")] if prediction.doubts else []))
 
 
 # -- one recording -------------------------------------------------------------------------------------------------
@@ -151,16 +151,18 @@ def _counted(n: int, name: str) -> str:
 
 
 def _known(prediction: Prediction, recording: Recording | None) -> list[Html]:
-    """Quality and its reasons, what the reader decided, what the machine said, what to know of the experts."""
+    """Quality and its reasons, doubts, what the reader decided, what the machine said, what to know of the experts."""
     boxes: list[Html] = []
     grade, reasons = prediction.quality, tuple[str, ...]()
     if recording is not None:
         found = assess(recording.signal, recording.rate, recording.leads)
         grade, reasons = found.grade if grade is None else grade, found.reasons
-        reasons += tuple(str(doubt) for doubt in doubts(recording.signal, recording.rate, recording.leads))
     if grade is not None:
         said = f"{grade:.2f} of 1" + ("" if reasons else ": nothing wrong was found" if grade > 0.99 else "")
         boxes.append(_box("Signal quality", share(grade), element("p", said), items(reasons)))
+    if prediction.doubts:
+        beware = element("p", "See for yourself: neither the signal nor an answer was changed for it.")
+        boxes.append(_box("What may be wrong with it", items(prediction.doubts), beware))
     if recording is not None:
         boxes.append(_box("What the reader decided", items(recording.notes) or element("p", "Nothing.")))
         if recording.measurements or recording.statements:

@@ -1,7 +1,7 @@
 """Rows of float32 on disk, found by what they were computed from.
 
     folder/rows/<name>-<fingerprint>/<sha256>.safetensors     embeddings and the digests of their recordings
-    folder/files/<sha256>.parquet                              key of a file -> digest and subject
+    folder/files/<sha256>.parquet                              key of a file -> digest, subject, doubts
 
 Every file is named by the SHA-256 of its bytes, written aside and renamed: it is whole or it is not there, its name is
 its checksum, nothing is ever changed in place, and any number of processes may add at the same time. What a killed
@@ -36,10 +36,14 @@ class DamagedShardWarning(UserWarning):
 
 @dataclass(frozen=True)
 class KnownFile:
-    """What was learned of a file when it was read: the digest of its recording, and whose it is."""
+    """What was learned of a file when it was read: the digest of its recording, whose it is, what is doubtful in it.
+
+    doubts : sentences; None where nobody has looked for any.
+    """
 
     digest: str
     subject: str | None
+    doubts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,11 @@ class Store:
                 self._discard(path, "its bytes do not fit its checksum")
                 continue
             for row in polars.read_parquet(data).iter_rows(named=True):
-                self._files[row["key"]] = KnownFile(row["digest"], row["subject"])
+                said = row.get("doubts")  # Stores of earlier versions have no such column.
+                before = self._files.get(row["key"])
+                if said is not None or before is None or before.doubts is None:
+                    doubts = None if said is None else tuple(said)
+                    self._files[row["key"]] = KnownFile(row["digest"], row["subject"], doubts)
             self._read_files.add(path)
         return self._files
 
@@ -170,8 +178,8 @@ class Store:
 
         if not files:
             return
-        rows = [(key, file.digest, file.subject) for key, file in files.items()]
-        schema = dict.fromkeys(("key", "digest", "subject"), polars.String)
+        rows = [(key, file.digest, file.subject, file.doubts) for key, file in files.items()]
+        schema = dict.fromkeys(("key", "digest", "subject"), polars.String) | {"doubts": polars.List(polars.String)}
         buffer = io.BytesIO()
         polars.DataFrame(rows, schema=schema, orient="row").write_parquet(buffer)
         self._read_files.add(self._publish(self.folder / "files", buffer.getvalue(), ".parquet"))

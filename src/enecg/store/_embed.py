@@ -20,6 +20,7 @@ from enecg.experts import Expert
 from enecg.formats import RecordingFile
 from enecg.progress import progress_bar
 from enecg.recording import LazyRecording, Recording
+from enecg.signal.doubts import doubts
 from enecg.signal.leads import derive
 from enecg.store._disk import KnownFile, Store
 from enecg.store._embedded import Array, Embedded, Refusal
@@ -48,11 +49,13 @@ def embed(
     progress: bool = False,
     only: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     given: Embedded | None = None,
+    doubting: bool = False,
 ) -> Embedded:
     """Every expert's embedding of every recording.
 
     only : by expert, bool [recording]: the rows it has to run on; an expert that is not named runs on all.
     given : what was found of the same recordings before; it is part of the result and not computed again.
+    doubting : whether to look for what may be wrong with a recording (`Embedded.doubts`).
     Limb leads that follow from others are computed first, as they are when a file is read.
     A recording that cannot be read, or that an expert cannot take, becomes a Refusal; the others get their rows.
     Raises ExpertError if two experts share a name or `only` does not fit, WeightsError or MissingPackageError if an
@@ -63,7 +66,7 @@ def embed(
     if len(set(names)) != len(names):
         raise ExpertError(f"experts {', '.join(names)}: a name is there twice; give each expert once")
     check_weights(experts)
-    work = _Work.of(items, experts, store, _wanted(names, only or {}, len(items)), given)
+    work = _Work.of(items, experts, store, _wanted(names, only or {}, len(items)), given, doubting)
     with progress_bar(progress, "embedding", len(items)) as bar:
         for start in range(0, len(items), _BLOCK_RECORDINGS):
             work.do(range(start, min(start + _BLOCK_RECORDINGS, len(items))), bar.advance)
@@ -108,6 +111,8 @@ class _Work:
     refusals: list[Refusal]
     known: Mapping[str, KnownFile]
     read_before: bool
+    doubting: bool
+    doubts: list[tuple[str, ...] | None]
     refused: set[tuple[int, str | None]]
     sizes: dict[str, int] = field(default_factory=dict)
 
@@ -119,6 +124,7 @@ class _Work:
         store: Store | None,
         wanted: Mapping[str, npt.NDArray[np.bool_]],
         given: Embedded | None,
+        doubting: bool,
     ) -> "_Work":
         n = len(items)
         before = Embedded([""] * n, [None] * n, {}, {}) if given is None else given
@@ -138,6 +144,8 @@ class _Work:
             refusals=list(before.refusals),
             known=store.known_files() if store is not None else {},
             read_before=given is not None,
+            doubting=doubting,
+            doubts=list(before.doubts) or [None] * n,
             refused={(refusal.row, refusal.expert) for refusal in before.refusals},
         )
 
@@ -159,7 +167,7 @@ class _Work:
     def result(self) -> Embedded:
         """What was found."""
         refusals = sorted(self.refusals, key=lambda refusal: refusal.row)
-        return Embedded(self.ids, self.subjects, self.embeddings, self.present, refusals, self.seconds)
+        return Embedded(self.ids, self.subjects, self.embeddings, self.present, refusals, self.seconds, self.doubts)
 
     def _known_digest(self, row: int) -> str | None:
         """The recording's digest where it is known without reading a file."""
@@ -173,13 +181,19 @@ class _Work:
         if file is None:
             return None
         self.ids[row], self.subjects[row] = item.id or f"#{row}", file.subject
+        if self._to_doubt(row):
+            self.doubts[row] = file.doubts
         return file.digest
 
+    def _to_doubt(self, row: int) -> bool:
+        """Whether it is still to be found out what may be wrong with a recording."""
+        return self.doubting and self.doubts[row] is None
+
     def _lacks(self, row: int) -> bool:
-        """Whether an expert has still to be tried on a recording."""
+        """Whether a recording is still to be read: for an expert that has not tried it, or for its doubts."""
         if (row, None) in self.refused:
             return False
-        return any(
+        return self._to_doubt(row) or any(
             rows[row] and not self.present[name][row] and (row, name) not in self.refused
             for name, rows in self.wanted.items()
         )
@@ -219,7 +233,7 @@ class _Work:
         self.ids[row] = item.id or f"#{row}"
         self.subjects[row] = item.subject
         if isinstance(item, Recording):
-            return _completed(item)
+            return self._looked_at(row, _completed(item))
         try:
             # The key comes first: a file that changes meanwhile is then read again next time.
             key = _key(item)
@@ -231,7 +245,18 @@ class _Work:
             self._refuse(row, None, _fault(f"{self.ids[row]}: cannot be read", error))
             return None
         self.subjects[row] = recording.subject
-        learned[key] = KnownFile(recording.digest, recording.subject)
+        self._looked_at(row, recording)
+        learned[key] = KnownFile(recording.digest, recording.subject, self.doubts[row])
+        return recording
+
+    def _looked_at(self, row: int, recording: Recording) -> Recording:
+        """The same; what is doubtful in it is then known, where that is asked for."""
+        if self._to_doubt(row):
+            try:
+                found = doubts(recording.signal, recording.rate, recording.leads)
+                self.doubts[row] = tuple(map(str, found))
+            except Exception as error:  # noqa: BLE001  what is only told never costs a recording its answers
+                self.doubts[row] = (_fault("what may be wrong with it could not be looked for", error),)
         return recording
 
     def _run(self, expert: Expert, recordings: Mapping[int, Recording], digests: Mapping[int, str]) -> None:

@@ -27,6 +27,7 @@ class Embedded:
     embeddings : by expert, float32 [recording, dim]; rows of NaN where it did not run.
     present : by expert, bool [recording].
     refusals : in the order of the rows.
+    doubts : of each recording, sentences on what may be wrong with it (signal/doubts.py); None where nobody looked.
     seconds : spent computing, by expert; what came from the store cost nothing.
     """
 
@@ -36,6 +37,7 @@ class Embedded:
     present: Mapping[str, npt.NDArray[np.bool_]]
     refusals: Sequence[Refusal] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    doubts: Sequence[tuple[str, ...] | None] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,4 +61,5 @@ class Embedded:
             present={name: there[index] for name, there in self.present.items()},
             refusals=sorted(moved, key=lambda refusal: refusal.row),
             seconds=dict(self.seconds),
+            doubts=[self.doubts[row] for row in index] if self.doubts else (),
         )
