@@ -8,8 +8,17 @@ import pytest
 
 from enecg import evaluate, get_expert, load_cohort
 from enecg.errors import CohortError, LeakageError, WeightsError
-from enecg.evaluation import Fold, cross_validation, curves_of, evaluate_fitted, markdown, shuffled
+from enecg.evaluation import (
+    Fold,
+    cross_validation,
+    curves_of,
+    evaluate_fitted,
+    markdown,
+    metric_names,
+    shuffled,
+)
 from enecg.experts import Card, Expert, Inputs, published_names
+from enecg.tasks import get_task
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -89,6 +98,11 @@ def test_costs_are_there_for_all_that_was_trained(found):
     # The paper's base stays as it was drawn, so that only a part of its numbers is trained.
     paper = [value(found, task="", system="paper recipe", metric=f"{which} parameters") for which in ("trained", "all")]
     assert paper[0] < 0.2 * paper[1]
+
+
+def test_every_metric_of_a_task_has_a_known_name(found, people):
+    names = {row["metric"] for row in found.rows if row["task"] and not row["metric"].endswith(" gain")}
+    assert names == set(metric_names(get_task(row["task"]) for row in found.rows if row["task"]))
 
 
 def test_groups_by_sex_and_age_stand_beside_the_whole(found):

@@ -8,6 +8,7 @@ from enecg.ensemble import Answers
 from enecg.evaluation import _systems
 from enecg.evaluation._metrics import bootstrap_weights, interval_of
 from enecg.evaluation._score import DRAWS, score
+from enecg.evaluation._tables import cell_text
 from enecg.tasks import get_task
 
 AGE, N = get_task("age"), 60
@@ -121,6 +122,38 @@ def test_the_interval_is_that_of_the_bootstrap_over_subjects(some, codes):
     values = weights @ np.abs(answers - truth)[:, 0] / weights.sum(axis=1)
     assert (row["low"], row["high"]) == pytest.approx(interval_of(values))
     assert row["low"] < row["value"] < row["high"]
+
+
+def test_a_groups_interval_is_that_of_the_same_draws_of_subjects(some):
+    truth = truth_of(some)
+    answers = truth + np.random.default_rng(2).normal(0, 8, truth.shape).astype(np.float32)
+    codes = np.arange(N)
+    sex = ["female", "male", "male"] * (N // 3)
+    other = type(some)(
+        name="clinic", recordings=some.recordings, targets=some.targets.with_columns(polars.Series("sex", sex))
+    )
+    rows = score(AGE, truth, [[answered(truth, {"ensemble": answers})]], codes, other, seed=4)
+    [row] = [row for row in rows if row.get("group") == "male"]
+    male = np.array(sex) == "male"
+    weights = bootstrap_weights(codes, DRAWS, 4)[:, male].astype(np.float64)
+    wrong = np.abs(answers - truth)[male, 0]
+    assert (row["n"], row["subjects"], row["value"]) == (40, 40, pytest.approx(wrong.mean()))
+    assert (row["low"], row["high"]) == pytest.approx(interval_of(weights @ wrong / weights.sum(axis=1)))
+    assert row["low"] < row["value"] < row["high"]
+    assert not [row for row in rows if row.get("group") == "female"], "20 recordings"
+
+
+def test_a_group_of_few_subjects_says_how_many_instead_of_an_interval(some, codes):
+    truth = truth_of(some)
+    one_sex = type(some)(
+        name="clinic",
+        recordings=some.recordings,
+        targets=some.targets.with_columns(polars.Series("sex", ["female"] * 58 + ["male"] * 2)),
+    )
+    rows = score(AGE, truth, [[answered(truth, {"ensemble": off(truth, 5)})]], codes, one_sex, 0)
+    [row] = [row for row in rows if row.get("group") == "female"]
+    assert (row["n"], row["subjects"], "low" in row) == (58, 29, False)
+    assert cell_text(row) == "5.00 (no interval: 29 subjects)"
 
 
 def test_coverage_counts_recordings_whose_truth_is_inside(some, codes):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from enecg.evaluation import Evaluation, OutOfFold, cell_text, curves_of, markdown, spread_of
+from enecg.evaluation import Evaluation, OutOfFold, cell_text, curves_of, markdown, metric_names, spread_of
 from enecg.pages import evaluation_page
 from enecg.tasks import TASKS, Task
 
@@ -24,8 +24,8 @@ ROWS = [
     row("age", "ensemble", "rmse", 9.9),
     row("age", "ensemble - best expert", "mae gain", 0.25, 0.4),
     row("age", "ensemble", "coverage", 0.91, 0),
-    row("age", "ensemble", "mae", 8.5, 0, group="female", n=51),
-    row("age", "ensemble", "mae", 6.5, 0, group="40 to 60 y", n=42),
+    row("age", "ensemble", "mae", 8.5, group="female", n=51, subjects=48),
+    row("age", "ensemble", "mae", 6.5, 0, group="40 to 60 y", n=42, subjects=7),
     row("sex", "trivial", "auroc", 0.5),
     row("sex", "best expert", "auroc", 0.913),
     row("sex", "ensemble", "auroc", 0.922),
@@ -128,8 +128,16 @@ def test_a_finished_ensemble_says_where_it_was_trained(page):
 
 def test_groups_have_their_counts(page):
     rows = [one["text"] for one in page().all("tr")]
-    assert "female8.5051" in rows
-    assert "40 to 60 y6.5042" in rows
+    assert "female8.50 (8.48 to 8.52)51" in rows
+    assert "40 to 60 y6.50 (no interval: 7 subjects)42" in rows
+
+
+def test_every_metric_that_is_shown_is_explained(page):
+    kinds = {"regression": (), "binary": ("no", "yes"), "multiclass": ("a", "b"), "multilabel": ("a", "b")}
+    names = metric_names([*TASKS.values(), *(Task(f"own_{kind}", kind, of) for kind, of in kinds.items())])
+    assert {"mae", "challenge_score", "ece"} < set(names)
+    footer = page(rows=[row("age", "ensemble", name, 0.5) for name in names], tasks=()).all("footer")[0]["text"]
+    assert [name for name in names if f"{name}: " not in footer] == []
 
 
 def test_at_a_glance_compares_the_main_figures(page):

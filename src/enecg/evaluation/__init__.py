@@ -7,7 +7,8 @@ from enecg.evaluation._curves import BINS, Bin, Curves, Figure, OutOfFold, Point
 from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted
 from enecg.evaluation._folds import Fold, cross_validation, few_subjects, shuffled, split_by_column
 from enecg.evaluation._meter import Meter
-from enecg.evaluation._metrics import higher_is_better
+from enecg.evaluation._metrics import higher_is_better, metric_names
+from enecg.evaluation._score import MIN_GROUP
 from enecg.evaluation._tables import (
     Table,
     cell_text,
@@ -29,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Figure",
     "Fold",
+    "MIN_GROUP",
     "Meter",
     "OutOfFold",
     "Point",
@@ -45,6 +47,7 @@ __all__ = [
     "heading",
     "higher_is_better",
     "markdown",
+    "metric_names",
     "shuffled",
     "split_by_column",
     "spread_of",

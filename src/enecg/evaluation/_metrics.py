@@ -3,7 +3,7 @@
 Each metric is a function of weights [draw, recording] -> [draw]; weights of one row of ones give the plain value.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ SIX_RHYTHMS = ("SR", "AFIB", "STACH", "SBRAD", "SARRH", "PACE")
 
 MIN_CLASS = 5
 """Classes with fewer positive or negative recordings have no AUROC worth averaging."""
+
+ECE, COVERAGE, INTERVAL, SET_SIZE = OF_CERTAINTY = ("ece", "coverage", "mean interval", "mean set size")
+"""What is measured of probabilities, intervals and sets, whatever the task."""
 
 _BLOCK = 2**22
 """Weights that a metric gets at a time."""
@@ -48,6 +51,8 @@ def metrics_of(task: Task) -> tuple[str, ...]:
         return ("mae", "rmse", "over_20")
     if task.name == "cinc2021":
         return ("macro_auroc", "challenge_score")
+    if task.name == "rhythm_statements":
+        return ("macro_auroc", "six_auroc")
     return {
         "regression": ("mae", "rmse"),
         "binary": ("auroc", "accuracy", "macro_f1"),
@@ -56,9 +61,14 @@ def metrics_of(task: Task) -> tuple[str, ...]:
     }[task.kind]
 
 
+def metric_names(tasks: Iterable[Task]) -> list[str]:
+    """Names of all that is measured of these tasks' answers, each once."""
+    return list(dict.fromkeys([*(name for task in tasks for name in metrics_of(task)), *OF_CERTAINTY]))
+
+
 def higher_is_better(metric: str) -> bool:
     """Whether more of it is better."""
-    return metric not in ("mae", "rmse", "over_20", "ece")
+    return metric not in ("mae", "rmse", "over_20", ECE)
 
 
 def make_metric(name: str, scored: Scored) -> Metric:
@@ -80,6 +90,8 @@ def make_metric(name: str, scored: Scored) -> Metric:
         return _macro_f1(truth, answer)
     if name == "challenge_score":
         return challenge_metric(truth > 0, decided(answer))
+    if name == "six_auroc":
+        return label_auroc(scored, SIX_RHYTHMS)
     columns = range(truth.shape[1])
     usable = [k for k in columns if min((truth[:, k] > 0.5).sum(), (truth[:, k] < 0.5).sum()) >= MIN_CLASS]
     parts = [auroc(answer[:, k], truth[:, k] > 0.5, scored.fold) for k in usable]

@@ -10,16 +10,17 @@ import numpy.typing as npt
 from enecg.cohorts import Cohort
 from enecg.ensemble import Answers
 from enecg.evaluation._metrics import (
-    SIX_RHYTHMS,
+    COVERAGE,
+    ECE,
+    INTERVAL,
+    SET_SIZE,
     Counts,
-    Metric,
     Scored,
     bootstrap_weights,
     calibration_error,
     drawn,
     higher_is_better,
     interval_of,
-    label_auroc,
     make_metric,
     metrics_of,
 )
@@ -35,6 +36,7 @@ DRAWS = 1000
 AGE_BANDS = ((0, 40), (40, 60), (60, 75), (75, 200))
 COMPARED = (PEER, BEST, UNIFORM, UNGATED, PAPER, "ensemble, top 2", "ensemble, top 1")
 MIN_GROUP = 30
+"""A group of fewer recordings has no row, one of fewer subjects no interval."""
 REGULAR_MS = 40
 """Standard deviation of the annotated RR intervals up to which a rhythm counts as regular."""
 
@@ -71,14 +73,14 @@ def score(
             made.append(_row(task, system, metric, value, n) | _reach(draws))
         if task.kind != "regression" and system != PEER:
             errors = [calibration_error(own.scored(task, truth, system, here)) for own in pooled]
-            made.append(_row(task, system, "ece", float(np.mean(errors)), n))
+            made.append(_row(task, system, ECE, float(np.mean(errors)), n))
         if system in COMPARED:
             ours = whole if there.all() else _measured(task, truth, pooled, ENSEMBLE, here, drawn_here)
             gains += [_gain(task, system, metric, ours[metric], found[metric], n) for metric in _compared(task)]
     made += sorted(gains, key=lambda row: COMPARED.index(row["system"].removeprefix("ensemble - ")))
     parts = [part for round_ in rounds for part in round_]
     made += _coverage(task, truth, [(part.places, part.ensemble[task.name]) for part in parts])
-    made += _groups(task, truth, pooled, rows, cohort)
+    made += _groups(task, truth, pooled, rows, weights, codes, cohort)
     # What too few recordings leave undefined (an AUROC of one class) is no row.
     return [row for row in made if np.isfinite(row["value"])]
 
@@ -120,25 +122,23 @@ def _answered(pooled: Sequence[Pooled], system: str) -> npt.NDArray[np.bool_]:
 
 
 def _measured(
-    task: Task, truth: Array, pooled: Sequence[Pooled], system: str, rows: Places, weights: Counts
+    task: Task,
+    truth: Array,
+    pooled: Sequence[Pooled],
+    system: str,
+    rows: Places,
+    weights: Counts,
+    names: Sequence[str] | None = None,
 ) -> dict[str, tuple[float, Double]]:
     """A system's metrics on some rows, mean over rounds: by name, the value and those of the bootstrap's draws."""
     scored = [own.scored(task, truth, system, rows) for own in pooled]
     plain = np.ones((1, len(rows)))
-    return {
-        metric: (
-            float(np.mean([function(plain)[0] for function in functions])),
-            np.mean([drawn(function, weights) for function in functions], axis=0),
-        )
-        for metric, functions in _metrics(task, scored).items()
-    }
-
-
-def _metrics(task: Task, scored: Sequence[Scored]) -> dict[str, list[Metric]]:
-    found = {name: [make_metric(name, one) for one in scored] for name in metrics_of(task)}
-    if task.name == "rhythm_statements":
-        found["six_auroc"] = [label_auroc(one, SIX_RHYTHMS) for one in scored]
-    return found
+    made = {}
+    for metric in metrics_of(task) if names is None else names:
+        functions = [make_metric(metric, one) for one in scored]
+        value = float(np.mean([function(plain)[0] for function in functions]))
+        made[metric] = value, np.mean([drawn(function, weights) for function in functions], axis=0)
+    return made
 
 
 def _row(task: Task, system: str, metric: str, value: float, n: int) -> Row:
@@ -153,7 +153,7 @@ def _reach(draws: Double) -> Row:
 
 def _compared(task: Task) -> tuple[str, ...]:
     """Metrics by which systems are compared."""
-    return (metrics_of(task)[0], *(["six_auroc"] if task.name == "rhythm_statements" else []))
+    return metrics_of(task) if task.name == "rhythm_statements" else metrics_of(task)[:1]
 
 
 def _gain(task: Task, other: str, metric: str, ours: tuple[float, Double], theirs: tuple[float, Double], n: int) -> Row:
@@ -184,15 +184,23 @@ def _coverage(task: Task, truth: Array, parts: Sequence[tuple[Places, Answers]])
     covered, size = np.concatenate(inside), np.concatenate(sizes)
     if not len(covered):
         return []
-    width = "mean interval" if task.kind == "regression" else "mean set size"
+    width = INTERVAL if task.kind == "regression" else SET_SIZE
     return [
-        _row(task, ENSEMBLE, "coverage", float(covered.mean()), len(covered)),
+        _row(task, ENSEMBLE, COVERAGE, float(covered.mean()), len(covered)),
         _row(task, ENSEMBLE, width, float(size.mean()), len(covered)),
     ]
 
 
-def _groups(task: Task, truth: Array, pooled: Sequence[Pooled], rows: Places, cohort: Cohort) -> list[Row]:
-    """The main metric by sex and by age band."""
+def _groups(
+    task: Task,
+    truth: Array,
+    pooled: Sequence[Pooled],
+    rows: Places,
+    weights: Counts,
+    codes: Places,
+    cohort: Cohort,
+) -> list[Row]:
+    """The main metric by sex and by age band, from the draws of subjects that the whole has. weights : [draw, row]."""
     metrics = metrics_of(task)
     metrics = metrics if task.name == "rr_interval" else metrics[:1]
     groups: dict[str, npt.NDArray[np.bool_]] = {}
@@ -207,11 +215,15 @@ def _groups(task: Task, truth: Array, pooled: Sequence[Pooled], rows: Places, co
         groups |= {f"RR SD up to {REGULAR_MS} ms": spread <= REGULAR_MS, "less regular": spread > REGULAR_MS}
     made = []
     for label, mask in groups.items():
-        n = int(mask.sum())
-        for metric in metrics if n >= MIN_GROUP else ():
-            scored = [own.scored(task, truth, ENSEMBLE, rows[mask]) for own in pooled]
-            value = float(np.mean([make_metric(metric, one)(np.ones((1, n)))[0] for one in scored]))
-            made.append(_row(task, ENSEMBLE, metric, value, n) | {"group": label})
+        n, here = int(mask.sum()), rows[mask]
+        if n < MIN_GROUP:
+            continue
+        people = len(np.unique(codes[here]))
+        whose = {"group": label, "subjects": people}
+        found = _measured(task, truth, pooled, ENSEMBLE, here, weights[:, mask], metrics)
+        for metric, (value, draws) in found.items():
+            reach = _reach(draws) if people >= MIN_GROUP else {}
+            made.append(_row(task, ENSEMBLE, metric, value, n) | whose | reach)
     return made
 
 

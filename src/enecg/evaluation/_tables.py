@@ -145,10 +145,12 @@ def _lines(table: Table) -> str:
 
 
 def cell_text(row: Row) -> str:
-    """The value and its interval, with the decimals that its unit has."""
+    """The value and its interval, or why a group has none, with the decimals that its unit has."""
     reach = ""
     if row.get("low") is not None:
         reach = f" ({_number(row, row['low'])} to {_number(row, row['high'])})"
+    elif "subjects" in row:
+        reach = f" (no interval: {row['subjects']} subjects)"
     return _number(row, row["value"]) + reach
 
 
@@ -157,7 +159,7 @@ def _number(row: Row, value: float) -> str:
         return f"{value:,.0f}"
     sign = "+" if _is_gain(row) else ""
     digits = _DIGITS.get(row["task"], 3) if row["metric"] in _IN_UNITS else 3
-    return f"{value:{sign}.{digits}f}"
+    return f"{value:{sign}z.{digits}f}"  # z: no -0.0
 
 
 def _rounded(value: Any) -> Any:

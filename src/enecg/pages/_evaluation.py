@@ -6,6 +6,7 @@ from typing import Any
 
 from enecg._version import __version__
 from enecg.evaluation import (
+    MIN_GROUP,
     Curves,
     Evaluation,
     Figure,
@@ -35,9 +36,9 @@ _GLOSSARY = {
     "rmse": "root of the mean squared error, in the task's unit",
     "over_20": "share of answers that are off by more than 20 ms",
     "auroc": "area under the ROC curve; 0.5 is chance. Recordings of one fold are compared with each other only",
-    "macro_auroc": "its mean over classes",
+    "macro_auroc": "mean over classes of the area under the ROC curve",
     "challenge_score": "the score of the PhysioNet/CinC Challenge 2021: 1 is right, 0 says sinus rhythm of everyone",
-    "six_auroc": "its mean over the six commonest rhythm statements",
+    "six_auroc": "mean over the six commonest rhythm statements of the area under the ROC curve",
     "accuracy": "share of right answers",
     "macro_f1": "mean over classes of the harmonic mean of sensitivity and precision",
     "ece": "expected calibration error: how far probabilities are from shares, on average",
@@ -154,7 +155,8 @@ def _task(name: str, found: Evaluation, seed: int) -> Html:
     if gains.lines:
         parts.append(_tabled(gains, "The ensemble against others, on the same draws; above 0 is for the ensemble"))
     if groups.lines:
-        parts.append(_tabled(groups, "The ensemble by group, of 30 recordings at least", counts=True, head="group"))
+        said = f"The ensemble by group, of {MIN_GROUP} recordings at least; an interval needs {MIN_GROUP} subjects"
+        parts.append(_tabled(groups, said, counts=True, head="group"))
     if held is not None:
         parts.append(_spread(held) if held.task.kind == "regression" else _classes(held, seed))
     return element("section", *parts, id=f"task-{name}")
