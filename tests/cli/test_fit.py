@@ -102,6 +102,10 @@ def test_demo_on_a_folder_tests_saves_predicts_and_draws(enecg, clinic, tmp_path
     assert " recordings of subjects never seen" in shown
     assert "truth: sex " in shown
     assert (out / "prediction.png").read_bytes().startswith(b"\x89PNG")
+    assert f"{out / 'report.html'}: " in shown
+    page = (out / "report.html").read_text()
+    assert 'class="paper"' in page
+    assert "bundle of measurements" in page
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert {"trivial", "ensemble", "measurements alone"} <= {row["system"] for row in rows}
     assert (out / "results.md").read_text()

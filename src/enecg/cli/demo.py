@@ -34,6 +34,7 @@ def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None
     from enecg.estimator import DEFAULT_EXPERTS, EnECG
     from enecg.evaluation import cross_validation, evaluate, markdown, write_json
     from enecg.formats import read
+    from enecg.pages import Shown, predictions_page, write_page
     from enecg.plot import plot_recording
     from enecg.report import as_text
 
@@ -48,14 +49,17 @@ def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None
     found.models[0].save(folder / "bundle")
     row = int(fold.test.nonzero()[0][0])
     path = _file_of(opened[row], folder / "recordings")
-    prediction = EnECG.load(folder / "bundle").predict([path], include_simulated=True)[0]
-    plot_recording(read(path), prediction, folder / "prediction.png")
+    fitted, recording = EnECG.load(folder / "bundle"), read(path)
+    prediction = fitted.predict([path], include_simulated=True)[0]
+    plot_recording(recording, prediction, folder / "prediction.png")
+    write_page(folder / "report.html", predictions_page([Shown(prediction, recording)], fitted, "bundle"))
     units = {task.name: task.unit for task in wanted if task.kind == "regression"}
     click.echo(_summary(found.record()["rows"], units, int(fold.test.sum())))
     click.echo(as_text(prediction))
     click.echo(f"  truth: {_truth(opened, row, [task.name for task in wanted])}\n")
     for name, what in (
         ("prediction.png", "this recording on ECG paper, with the answers"),
+        ("report.html", "the same as a page for a browser, with each expert's own opinion"),
         ("bundle", f"the ensemble: enecg predict {path} --bundle {folder / 'bundle'}"),
         ("results.md", "the whole table; results.json for machines"),
     ):
