@@ -13,7 +13,7 @@ from enecg.evaluation import Curves
 from enecg.pages._html import Html, element
 from enecg.pages._lines import Double, path_of, short
 
-_SIZE, _LEFT, _BELOW, _TOP = 176.0, 34.0, 30.0, 8.0
+_SIZE, _LEFT, _BELOW, _TOP = 176.0, 44.0, 30.0, 8.0
 """Of a square plot, and the room beside and below it for its axes' words."""
 
 
