@@ -26,6 +26,7 @@ from scipy.signal import resample_poly
 import enecg
 from enecg.errors import EnECGError, LeadError
 from enecg.formats import find, recordings_of
+from enecg.formats.hdf5 import CODE15_UNIT
 from enecg.recording import Recording, standard_lead
 
 ROOT = Path(__file__).parents[1]
@@ -155,7 +156,7 @@ SAID = {
 }
 """What a note has to speak of, since silent reading would mislead."""
 
-OPENED_WITH = {"code15": {"unit": "0.1 mV"}}
+OPENED_WITH = {"code15": {"unit": CODE15_UNIT}}
 """What the caller adds for the folders of `--also`, by their names."""
 
 REFUSED_RIGHTLY = {

@@ -65,7 +65,7 @@ def test_the_publisher_s_table_becomes_targets(write):
     assert np.isfinite(get_task("age").encode(cohort.targets["age"])).all()
     assert cohort.notes == [
         "4 of 345,779 recordings and 3 of 233,770 patients published",
-        "the files do not say their unit; taken as mV (unit=)",
+        "the files do not say their unit; taken as 0.5 mV (unit=)",
     ]
     assert cohort.origins == {"code15"}
 
@@ -74,17 +74,17 @@ def test_exams_are_found_by_their_number_whatever_their_place(write):
     cohort = load_cohort("code15", write(exam(26, 7), exam(31, 7), exam(44, 8)))
     for lazy, number in zip(cohort, (26, 31, 44), strict=True):
         found = lazy.read()
-        np.testing.assert_allclose(found.signal, tracing(number)[48:-48].T[:, -found.n_samples :], atol=1e-6)
+        np.testing.assert_allclose(found.signal, tracing(number)[48:-48].T[:, -found.n_samples :] / 2, atol=1e-6)
         assert (found.id, found.rate, found.n_leads) == (f"code15_{number}", 400, 12)
         assert found.subject == lazy.subject
 
 
 def test_the_unit_is_the_caller_s_to_say(write):
     root = write(exam(26, 7))
-    as_mv, as_tenths = (load_cohort("code15", root, **options)[0] for options in ({}, {"unit": "0.1 mV"}))
-    assert as_mv.key != as_tenths.key
-    np.testing.assert_allclose(as_mv.read().signal / 10, as_tenths.read().signal, atol=1e-6)
-    assert any("taken as 0.1 mV" in note for note in load_cohort("code15", root, unit="0.1 mV").notes)
+    as_halves, as_mv = (load_cohort("code15", root, **options)[0] for options in ({}, {"unit": "mV"}))
+    assert as_halves.key != as_mv.key
+    np.testing.assert_allclose(as_mv.read().signal / 2, as_halves.read().signal, atol=1e-6)
+    assert any("taken as mV" in note for note in load_cohort("code15", root, unit="mV").notes)
     with pytest.raises(UnitError):
         load_cohort("code15", root, unit="furlong")
 

@@ -1,6 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from enecg.formats._finish import in_years, person, possible
+from enecg.formats._finish import finished, in_years, person, possible
+from enecg.recording import STANDARD_LEADS
+from enecg.signal.doubts import doubts
+from enecg.signal.leads import LIMB_LEADS
+from enecg.simulation import simulate_one
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,15 @@ def test_an_id_that_was_blanked_out_is_nobody(text, subject):
 )
 def test_times_and_rates_are_above_zero_and_axes_are_any_number(name, value, expected):
     assert possible(name, value) is expected
+
+
+@pytest.mark.parametrize("turned", [*LIMB_LEADS, None])
+def test_the_reader_notes_the_very_leads_that_are_doubted(turned):
+    heart = simulate_one(3).recording.select(STANDARD_LEADS)
+    signal = heart.signal.copy()
+    if turned:
+        signal[STANDARD_LEADS.index(turned)] *= -1
+    noted = finished(Path("one.x"), "X", signal, heart.rate, STANDARD_LEADS).notes
+    doubted = [doubt.leads for doubt in doubts(signal, heart.rate, STANDARD_LEADS) if "disagree" in doubt.kind]
+    note = f"the limb leads disagree with Einthoven's law: {turned}; nothing was changed"
+    assert (noted, doubted) == (((note,), [(turned,)]) if turned else ((), []))

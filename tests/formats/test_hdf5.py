@@ -54,9 +54,9 @@ def test_a_part_begins_where_the_exam_does_and_not_its_padding(code15):
 
 def test_the_unit_has_to_be_said_for_the_publisher_does_not(code15):
     path = code15()
-    with pytest.raises(UnitError, match=r'pass unit= .* scale of 1e-4 V, which is unit="0.1 mV"'):
+    with pytest.raises(UnitError, match=r'pass unit= .* scaled millivolts by 2, which is unit="0.5 mV"'):
         read(path, item=1169160)
-    np.testing.assert_allclose(read(path, item=1169160, unit="0.1 mV").signal, ECG / 10, rtol=1e-6)
+    np.testing.assert_allclose(read(path, item=1169160, unit="0.5 mV").signal, ECG / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("item", [None, 5, "0", "x"])

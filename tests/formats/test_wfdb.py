@@ -277,7 +277,7 @@ def test_ludb_is_read_in_microvolts_as_its_gains_break_the_law(data, number):
     found = read(path)
     digital = wfdb.rdrecord(str(path.with_suffix("")), physical=False).d_signal.T
     np.testing.assert_allclose(found.signal, digital / 1000, rtol=1e-6)
-    assert einthoven_residual(found.signal, found.leads) < 0.01
+    assert einthoven_residual(found.signal, found.leads) < 0.025
     assert einthoven_residual(wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T, found.leads) > 0.05
     assert found.notes == ("the header's gains break Einthoven's law; 1 digital unit taken as 1 uV, where it holds",)
 
@@ -285,7 +285,7 @@ def test_ludb_is_read_in_microvolts_as_its_gains_break_the_law(data, number):
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(300, 3000), min_size=12, max_size=12), st.integers(0, 100))
 def test_gains_of_their_own_for_every_lead_are_noticed(gains, seed):
-    assume(max(gains[:6]) > 1.5 * min(gains[:6]))
+    assume(max(gains[:6]) > 1.5 * min(gains[:6]) and max(map(gains[:6].count, gains)) <= 3)
     digital = np.round(np.array(list(hearts(seed=seed).values())) * 1000)
     with tempfile.TemporaryDirectory() as folder:
         names = list(STANDARD_LEADS)
@@ -306,6 +306,14 @@ def test_gains_of_their_own_for_every_lead_are_noticed(gains, seed):
         np.testing.assert_allclose(found.signal, digital / 1000, rtol=1e-6)
     else:  # gains that differ where it does not show are believed
         np.testing.assert_allclose(found.signal, digital / np.array(gains)[:, None], rtol=1e-6)
+
+
+def test_one_lead_whose_gain_is_not_that_of_the_others_is_told_and_no_scale_is_changed(record):
+    samples = np.round(np.array(list(hearts().values()))[:6] * 200)
+    lines = [f"one.dat 16 {100 if name == 'aVR' else 200}/mV 16 0 0 0 0 {name}" for name in STANDARD_LEADS[:6]]
+    found = read(record(samples=samples, lines=lines))
+    np.testing.assert_allclose(found.signal[[0, 1, 2, 4, 5]], samples[[0, 1, 2, 4, 5]] / 200, rtol=1e-6)
+    assert found.notes == ("the limb leads disagree with Einthoven's law: aVR; nothing was changed",)
 
 
 def test_limb_leads_that_agree_in_no_unit_are_left_alone_and_told(record):

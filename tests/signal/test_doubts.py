@@ -82,12 +82,14 @@ def test_an_exchange_undoes_itself():
 def test_a_lead_with_the_wrong_sign_is_named(ecg, lead):
     found = kinds(changed(ecg, lead, -ecg.signal[LIMB_LEADS.index(lead)]), ecg.rate)
     assert f"they would agree if {lead} had the other sign" in found["limb leads disagree"].text
+    assert found["limb leads disagree"].leads == (lead,)
 
 
 def test_leads_under_each_others_names_are_named(ecg):
     order = [*range(4), 5, 4, *range(6, 12)]
     found = kinds(ecg.signal[order], ecg.rate)
     assert "aVL and aVF were exchanged" in found["limb leads disagree"].text
+    assert found["limb leads disagree"].leads == ("aVL", "aVF")
 
 
 def test_rounding_is_no_disagreement(ecg):

@@ -1,8 +1,8 @@
 """CODE-15%, Zenodo 4916206: `exams.csv` and HDF5 parts with many exams each (Ribeiro et al. 2020).
 
-The files do not say their unit. Taken as mV, as the organisers of the PhysioNet Challenge 2025 take it: R waves of lead
-II are then 1 to 2 mV high, in 0.1 mV they would be a tenth of that. The authors' own README speaks of 1e-4 V, so the
-unit is an option and stands in the cohort's notes. Not verified here, for want of the data: the published counts.
+The files do not say their unit; `formats/hdf5.py` has what speaks for 0.5 mV. The organisers of the PhysioNet Challenge
+2025 take mV, so the unit is an option and stands in the cohort's notes. Not verified here, for want of the data: the
+published counts.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from enecg.cohorts._labels import rhythm_of_codes
 from enecg.cohorts._pieces import held
 from enecg.errors import CohortError, EnECGError, MissingPackageError
 from enecg.formats import RecordingFile, recordings_of
+from enecg.formats.hdf5 import CODE15_UNIT
 from enecg.recording import millivolts_per
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _YES_NO = {"true": True, "1": True, "false": False, "0": False}
 _COLUMNS = ("exam_id", "age", "is_male", *DIAGNOSES, "patient_id", "normal_ecg", "trace_file")
 
 
-def load(folder: str | Path | None, *, unit: str = "mV") -> Cohort:
+def load(folder: str | Path | None, *, unit: str = CODE15_UNIT) -> Cohort:
     """The exams whose part is there. unit : of the samples, which the files do not say.
 
     `diagnoses` lists those of the six that were found; none of them is not the same as a normal ECG, which has a column

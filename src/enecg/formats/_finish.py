@@ -14,10 +14,7 @@ import numpy.typing as npt
 from enecg.errors import EnECGError, LeadError, ReadError
 from enecg.formats._lines import taken
 from enecg.recording import Recording, Source, legible, standard_lead
-from enecg.signal.leads import derive, einthoven_residual
-
-DISAGREE = 0.05
-"""Einthoven residual above which limb leads do not agree; recordings in order have less than 0.01."""
+from enecg.signal.leads import derive, disagreeing
 
 ROUNDED = 1e-3
 """Share of a rate that a format may have rounded away."""
@@ -64,9 +61,9 @@ def finished(
         rate = exact
     if len(named) == len(signal):
         # A law of every sample is seen in some of them; a day's recording need not be held in double precision.
-        residual = einthoven_residual(signal[:, :: max(1, signal.shape[1] // _SEEN)], named)
-    if len(named) == len(signal) and residual > DISAGREE:
-        said.append(f"the limb leads disagree with Einthoven's law (residual {residual:.2f}); nothing was changed")
+        wrong = disagreeing(signal[:, :: max(1, signal.shape[1] // _SEEN)], named)
+        if wrong:
+            said.append(f"the limb leads disagree with Einthoven's law: {', '.join(wrong)}; nothing was changed")
     try:
         recording = Recording(
             signal=signal.astype(np.float32, copy=False),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from enecg.errors import EnECGError, LeadError, ReadError, UnitError
 from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
-from enecg.formats._finish import DISAGREE, age_of, finished, sex_of
+from enecg.formats._finish import age_of, finished, sex_of
 from enecg.formats._wfdb_header import (
     EXPECTED,
     NO_FILE,
@@ -35,7 +35,7 @@ from enecg.formats._wfdb_header import (
 )
 from enecg.formats._wfdb_samples import check_files, digital_blocks, missing_value
 from enecg.recording import Recording, millivolts_per, standard_lead
-from enecg.signal.leads import LIMB_LEADS, einthoven_residual
+from enecg.signal.leads import DISAGREE, LIMB_LEADS, einthoven_residual
 
 __all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise", "said_in"]
 
@@ -405,8 +405,9 @@ def _believable(piece: _Piece, rows: Mapping[int, int], leads: Sequence[str], ra
     """
     limbs = [n for n, row in rows.items() if leads[row] in LIMB_LEADS]
     signals = [piece.header.signals[n] for n in limbs]
-    if len({(one.gain, one.baseline, one.unit) for one in signals}) < 2:
-        return True  # one scale for all: no law can tell
+    alike = max(Counter((one.gain, one.unit) for one in signals).values(), default=0)
+    if len(limbs) < 3 or 2 * alike > len(limbs):
+        return True  # no law; or one scale for most, which those of the others, right or wrong, do not make wrong
     scale = _scale(piece.header, signals, ask)
     n_frames = min(piece.end, max(1, int(_TRUST_SECONDS * rate / signals[0].per_frame)))
     blocks = [samples for *_, samples in digital_blocks(piece.header, limbs, 0, n_frames)]

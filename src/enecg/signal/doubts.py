@@ -15,7 +15,7 @@ from enecg.signal.beats import r_peaks
 from enecg.signal.delineation import Beats, Waves, delineate, median_beat
 from enecg.signal.electrodes import EXCHANGES, exchange_scores, sizes
 from enecg.signal.filters import highpass, lowpass
-from enecg.signal.leads import LIMB_LEADS, limb_repair, limb_residuals
+from enecg.signal.leads import LIMB_LEADS, disagreeing, limb_repair
 from enecg.signal.usual import Usual, learned
 from enecg.signal.windows import fill_gaps
 
@@ -85,13 +85,10 @@ def doubts(signal: Array, rate: float, leads: Sequence[str]) -> tuple[Doubt, ...
     for kind, factor in RATES.items():
         if kind in over:
             said.append(Doubt(kind, f"the waves' lengths are those of {factor * rate:g} Hz, not of {rate:g} Hz"))
-    if "limb leads disagree" in over:
-        repair = limb_repair(signal, leads, limits["limb leads disagree"])
+    if wrong := disagreeing(signal, leads):
+        repair = limb_repair(signal, leads)
         why = f"; they would agree if {repair}" if repair else ""
-        worst = tuple(
-            name for name, value in limb_residuals(signal, leads).items() if value > limits["limb leads disagree"]
-        )
-        said.append(Doubt("limb leads disagree", f"not what Einthoven's law makes of I and II{why}", worst))
+        said.append(Doubt("limb leads disagree", f"not what Einthoven's law makes of the others{why}", wrong))
     exchange = max(EXCHANGES, key=lambda name: float(found.get(name, -np.inf)))
     if exchange in over:
         said.append(
@@ -122,9 +119,6 @@ def scores(signal: Array, rate: float, leads: Sequence[str], usual: Mapping[str,
     found["wander"] = np.sqrt(8) * np.std(detrend(lowpass(filled, rate, 0.5), axis=1), axis=1, dtype=np.float64)
     found["muscle"] = 1.48 * np.median(np.abs(highpass(filled, rate, min(25.0, 0.4 * rate))), axis=1)
     found["mains"] = np.fmax(*(_line(filled, rate, hz) for hz in _MAINS_HZ))
-    residuals = limb_residuals(signal, leads)
-    if residuals:
-        found["limb leads disagree"] = max(residuals.values())
     peaks = r_peaks(signal, rate)
     beats = median_beat(signal, rate, peaks) if len(peaks) else None
     height = np.ptp(beats.median, axis=1) if beats is not None else span
