@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from enecg.formats import READERS
+
 
 def test_it_shows_a_recording_with_units(enecg, data):
     code, out, err = enecg("read", data / "ludb" / "data" / "1.hea")
@@ -18,6 +20,12 @@ def test_it_shows_a_recording_with_units(enecg, data):
     assert " mV\n" in out
     assert "1 digital unit taken as 1 uV" in out
     assert all(len(line) <= 110 for line in out.splitlines()[1:])
+
+
+def test_every_format_is_listed_on_request(enecg):
+    code, out, _ = enecg("read", "--formats")
+    assert code == 0
+    assert [line.partition("  ")[0] for line in out.splitlines()] == [reader.NAME for reader in READERS]
 
 
 def test_json_is_a_line_for_each_recording(enecg, hearts, data):

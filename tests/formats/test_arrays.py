@@ -156,6 +156,9 @@ def test_arrays_of_other_things_are_not_found_among_recordings(array, tmp_path):
     array(np.array(["a"] * 500), "names.npy")
     np.savez(tmp_path / "weights.npz", kernel=np.zeros((300, 300)), bias=np.zeros(300))
     (tmp_path / "archive.zip").write_bytes(b"PK\x03\x04" + bytes(40))
+    # Which of its arrays is a signal nobody says, however much some look like one: a network's inputs and outputs.
+    np.savez(tmp_path / "golden.npz", **{"b1.input": np.zeros((1, 12, 2250)), "b3.input": np.zeros((3, 12, 2250))})
+    array(np.zeros((500, 10)), "config.npy").with_suffix(".json").write_text('{"layers": 3}')
     described = array(ECG[0], "described.npy")
     described.with_suffix(".json").write_text('{"rate": 500, "unit": "mV", "leads": ["II"]}')
     stack = array(np.zeros((5, 1000, 12)), "stack.npy")
@@ -205,8 +208,26 @@ def test_headers_streams_and_texts_that_are_none_are_refused_for_what_they_are(a
     with pytest.raises(ReadError, match=r"packed\.npz: .*; expected an NPZ file, whole"):
         read(tmp_path / "packed.npz", **ALL)
     np.savez(tmp_path / "letters.npz", signal=ECG, unit=np.array([2**31 - 1] * 2, "<u4").view("<U2"))
-    with pytest.raises(ReadError, match=r"letters\.npz: a text that is none .*; expected an NPZ file, whole"):
+    with pytest.raises(ReadError, match=r"letters\.npz: a text that is none, .*; expected an NPZ file, whole"):
         read(tmp_path / "letters.npz", rate=500)
+
+
+def test_a_header_that_asks_for_all_memory_is_refused(array, tmp_path):
+    content = b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + bytes(100)
+    (tmp_path / "one.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "one.npz", "w") as archive:
+        archive.writestr("signal.npy", content)
+    for name in ("one.npy", "one.npz"):
+        with pytest.raises(ReadError, match=rf"{name}: a header of 2,147,483,648 bytes; expected 10,000 at most"):
+            read(tmp_path / name, **ALL)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_letter_that_no_alphabet_has_is_refused_wherever_it_stands(tmp_path, order):
+    for name in ("unit", "leads", "device"):
+        np.savez(tmp_path / "one.npz", signal=ECG, **{name: np.array([0x110000, 65], f"{order}u4").view(f"{order}U2")})
+        with pytest.raises(ReadError, match=r"one\.npz: a text that is none, with letter number 1,114,112"):
+            read(tmp_path / "one.npz", rate=500)
 
 
 @given(st.data())

@@ -549,6 +549,15 @@ def test_identifiers_that_break_the_rules_are_no_reason_to_refuse_or_to_warn(wri
     assert read(path).n_samples == 100
 
 
+def test_an_element_that_cannot_be_decoded_is_named(write):
+    path = write(group(COUNTING, [channel()]))
+    content = path.read_bytes()
+    place = content.index(bytes.fromhex("3a001a00")) + 4  # SamplingFrequency, whose type is DS
+    path.write_bytes(content[:place] + b"ZZ" + content[place + 2 :])
+    with pytest.raises(ReadError, match=r"one\.dcm: its element SamplingFrequency is damaged .*; copy the file again"):
+        read(path)
+
+
 def test_damage_anywhere_is_an_error_with_the_files_name_or_a_reading(write):
     rng = np.random.default_rng(0)
     path = write(group(COUNTING, [channel()]), annotations=[said(148, name="5.13.5-7")])

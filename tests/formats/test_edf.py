@@ -248,7 +248,7 @@ def test_leads_are_picked_out_of_all_channels_in_their_order(write):
 
 def test_a_file_without_a_lead_is_refused_and_its_channels_are_named(write):
     path = write(channel(range(100), label="EEG Fpz-Cz"), channel(range(100), label="Resp chest"))
-    with pytest.raises(LeadError, match=r"one\.edf: no channel is called like a lead \(found EEG Fpz-Cz, Resp chest\)"):
+    with pytest.raises(LeadError, match=r"one\.edf: no signal is called like a lead \(found EEG Fpz-Cz, Resp chest\)"):
         read(path)
     assert read(path, leads=["II", "V1"]).leads == ("II", "V1")
 
@@ -259,12 +259,12 @@ def test_an_ecg_that_does_not_say_which_lead_takes_the_callers(write):
         channel([500] * 100, label="ECG"),
         channel(range(100), label="ECG rate", unit="bpm"),
     )
-    with pytest.raises(LeadError, match=r"ECG: which lead is not said; pass leads="):
+    with pytest.raises(LeadError, match=r"found EEG Fpz-Cz, ECG, ECG rate\); pass leads= for ECG"):
         read(path)
     found = read(path, leads=["MLII"])
     assert found.leads == ("MLII",)
     np.testing.assert_allclose(found.signal, 0.5)
-    with pytest.raises(LeadError, match=r"2 names in leads= for 1 channels that do not say their lead \(ECG\)"):
+    with pytest.raises(LeadError, match=r"2 names in leads= for 1 signals that do not say their lead \(ECG\)"):
         read(path, leads=["I", "II"])
 
 

@@ -19,8 +19,25 @@ def test_a_file_is_known_by_its_content_and_not_by_its_ending(record, tmp_path):
     record(file="one.bin")
     assert read(tmp_path / "one.bin").id == "one"
     (tmp_path / "letter.hea").write_text("Dear reader,\nthis is no header.\n")
-    with pytest.raises(ReadError, match=r"letter\.hea: not a recording of a known format; expected a WFDB header"):
+    with pytest.raises(ReadError, match=r"letter\.hea: not a recording of a known format \(32 bytes .*read --formats"):
         read(tmp_path / "letter.hea")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "0 bytes"),
+        (b"%PDF-1.7\n" + bytes(2000), "2,009 bytes, a PDF"),
+        (b"PK\x03\x04" + bytes(96), "100 bytes, a ZIP archive; unpack it"),
+        (b"\x00\x01binary", r"8 bytes that begin b'\x00\x01binary'"),
+    ],
+)
+def test_what_is_no_recording_is_told_by_what_it_is_in_a_line(tmp_path, content, told):
+    (tmp_path / "one.bin").write_bytes(content)
+    with pytest.raises(ReadError) as raised:
+        read(tmp_path / "one.bin")
+    assert f"({told});" in str(raised.value)
+    assert len(str(raised.value).removeprefix(str(tmp_path))) < 160
 
 
 def test_a_file_that_the_header_beside_it_does_not_name_is_not_its_record(record, tmp_path):
@@ -44,7 +61,7 @@ def test_a_name_with_a_dot_means_its_own_record_before_another(record):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("nothing.hea", "no such file; expected a WFDB header"),
+        ("nothing.hea", "no such file"),
         ("", "a folder; expected one file"),
         ("no/such/folder/one.hea", "no such file"),
         ("zero\0byte.hea", "no such file"),

@@ -12,11 +12,29 @@ if TYPE_CHECKING:
     from enecg.recording import Recording
 
 
+def _show_formats(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    from enecg.formats import READERS
+
+    width = max(len(reader.NAME) for reader in READERS)
+    click.echo("\n".join(f"{reader.NAME:{width}}  {reader.EXPECTED}" for reader in READERS))
+    ctx.exit()
+
+
 @as_command("enecg read ecg.hea", "enecg read folder --json", "enecg read ecg.hea --plot ecg.png")
 @click.argument("paths", nargs=-1, required=True, type=click.Path())
 @click.option("--unit", help="V, mV, uV or nV, for files that do not say theirs.")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Draw the (one) recording here: .png, .svg, .pdf.")
 @json_option("A line of JSON for each recording.")
+@click.option(
+    "--formats",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_formats,
+    help="List the formats that are read, and what tells each, and end.",
+)
 def command(paths: tuple[str, ...], unit: str | None, plot: str | None, as_json: bool) -> int:
     """Show what files hold: leads, rate, length, what they say about the patient, quality. PATHS: files or folders."""
     from enecg.errors import EnECGError

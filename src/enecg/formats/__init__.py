@@ -3,7 +3,7 @@
 Imports recording and signal; imported by cohorts, store and cli.
 """
 
-from enecg.formats._registry import RecordingFile, find, read, recordings_of
+from enecg.formats._registry import READERS, RecordingFile, find, read, recordings_of
 from enecg.formats.writing import write
 
-__all__ = ["RecordingFile", "find", "read", "recordings_of", "write"]
+__all__ = ["READERS", "RecordingFile", "find", "read", "recordings_of", "write"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from enecg.errors import LeadError, ReadError, UnitError
+from enecg.formats._shown import shown
 from enecg.recording import HIGHEST_RATE, LOWEST_RATE, millivolts_per
 
 
@@ -75,9 +76,9 @@ class Ask:
             return known
         if self.leads is None or len(self.leads) != len(said):
             given = "" if self.leads is None else f", not {len(self.leads)}"
-            shown = ", ".join(name or "?" for name in said)
+            found = shown([name or "?" for name in said])
             raise LeadError(
-                f"{where}: does not name all its leads ({shown}); pass leads= with {len(said)} names{given}"
+                f"{where}: does not name all its leads ({found}); pass leads= with {len(said)} names{given}"
             )
         return list(self.leads)
 

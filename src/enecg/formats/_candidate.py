@@ -6,6 +6,16 @@ from pathlib import Path
 HEAD = 2**16
 """So many bytes of the beginning are enough to tell a format."""
 
+_KINDS = {
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"PK\x03\x04": "a ZIP archive; unpack it",
+    b"\x1f\x8b": "compressed by gzip; unpack it",
+    b"\xd0\xcf\x11\xe0": "an old file of Microsoft Office",
+}
+"""What users have beside or instead of recordings, by its first bytes."""
+
 
 class Candidate:
     """A path, and the beginning of what is there, read once for all readers."""
@@ -28,6 +38,13 @@ class Candidate:
     def text(self) -> str:
         """The beginning as text."""
         return decoded(self.head, cut=True)
+
+    @property
+    def seen(self) -> str:
+        """What kind of file it is, as far as its size and its first bytes tell; for an error."""
+        size = self.path.stat().st_size
+        kind = next((kind for magic, kind in _KINDS.items() if self.head.startswith(magic)), None)
+        return f"{size:,} bytes{f', {kind}' if kind else f' that begin {self.head[:8]!r}' if size else ''}"
 
 
 def decoded(data: bytes, *, cut: bool = False) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from enecg.errors import LeadError, ReadError
-from enecg.recording import STANDARD_LEADS, standard_lead
+from enecg.errors import ReadError
+from enecg.formats._lead_signals import known_lead
+from enecg.recording import STANDARD_LEADS
 
 _LEAD_AND_UNIT = re.compile(r"(?P<lead>.+?)(?:[\s_-]+|(?=[\[(]))[\[(]?(?P<unit>mV|uV|[µμ]V|nV|V)[\])]?", re.IGNORECASE)
 _TIME = re.compile(
@@ -68,10 +69,7 @@ def _column(at: int, name: str) -> Column:
 
 
 def _lead(name: str) -> str | None:
-    try:
-        lead = standard_lead(name)
-    except LeadError:
-        return None
+    lead = known_lead(name)
     # Tables of other things have columns a, s, x, y and z.
     return lead if len(name) > 1 or name == lead else None
 

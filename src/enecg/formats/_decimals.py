@@ -32,3 +32,12 @@ def plain(text: str, mark: str) -> str:
     if mark == ",":
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", "")
+
+
+def is_plain(text: str) -> bool:
+    """Whether Python reads it as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

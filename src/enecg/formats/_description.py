@@ -6,6 +6,7 @@ it, such as `{"rate": 500, "unit": "mV", "leads": ["I", "II"]}`. What neither sa
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from enecg.errors import LeadError, ReadError, UnitError
+from enecg.errors import EnECGError, LeadError, ReadError, UnitError
 from enecg.formats._ask import Ask
 from enecg.formats._finish import age_of, finished, lead_of, sex_of
 from enecg.recording import HIGHEST_RATE, LOWEST_RATE, Recording, millivolts_per
@@ -139,6 +140,15 @@ def beside(path: Path) -> Description:
     return described(place, said) if isinstance(said, dict) else Description()
 
 
+def is_described(path: Path) -> bool:
+    """Whether the JSON file beside it says what its numbers are, or is damaged, which reading then tells."""
+    try:
+        said = beside(path)
+    except EnECGError:
+        return True
+    return bool(said.rate or said.units or said.leads)
+
+
 def parts(path: Path) -> list[Path]:
     """The file, and its description if it has one."""
     return [path, *([sidecar(path)] if sidecar(path) != path and sidecar(path).is_file() else [])]
@@ -229,10 +239,11 @@ def plain(value: Any) -> Any:
     Raises ValueError for numbers that stand for no letter.
     """
     if isinstance(value, np.ndarray | np.generic):
-        try:
-            values = [plain(one) for one in value.ravel().tolist()]
-        except SystemError as error:  # how Python tells NumPy
-            raise ValueError(f"a text that is none ({error})") from error
+        if value.dtype.kind == "U":  # NumPy hands over what is no letter, at which Python stumbles, now or later
+            letters = np.frombuffer(value.tobytes(), value.dtype.byteorder.replace("=", "") + "u4")
+            if letters.max(initial=0) > sys.maxunicode:
+                raise ValueError(f"a text that is none, with letter number {letters.max():,}")
+        values = [plain(one) for one in value.ravel().tolist()]
         value = values if len(values) > 1 else values[0] if values else None
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")

@@ -51,20 +51,20 @@ items(path) -> names of the recordings in a file that may hold several.
 
 def reader_of(path: Path) -> ModuleType:
     """The reader for this file. Raises ReadError if there is no such file, or none knows it."""
-    expected = "expected " + ", or ".join(reader.EXPECTED for reader in READERS)
     try:
         candidate = Candidate(path)
         for reader in READERS:
             if reader.recognise(candidate):
                 return reader
         is_folder, is_link, there = path.is_dir(), path.is_symlink(), path.exists()
+        seen = candidate.seen if there else ""
     except (OSError, ValueError) as error:
-        raise ReadError(f"{path}: cannot be looked at ({error}); {expected}") from error
+        raise ReadError(f"{path}: cannot be looked at ({error}); expected a file that can be read") from error
     if is_folder:
         raise ReadError(f"{path}: a folder; expected one file (find() lists the recordings of a folder)")
     if not there:
-        raise ReadError(f"{path}: {'a link to a file that is not there' if is_link else 'no such file'}; {expected}")
-    raise ReadError(f"{path}: not a recording of a known format; {expected}")
+        raise ReadError(f"{path}: {'a link to a file that is not there' if is_link else 'no such file'}")
+    raise ReadError(f"{path}: not a recording of a known format ({seen}); `enecg read --formats` lists those that are")
 
 
 def read(

@@ -13,7 +13,7 @@ from enecg.errors import ReadError
 from enecg.formats._bytes import contents
 from enecg.formats._candidate import HEAD, Candidate, decoded
 from enecg.formats._columns import columns
-from enecg.formats._decimals import MINUS
+from enecg.formats._decimals import MINUS, is_plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -185,15 +185,7 @@ def _explained(path: Path, layout: Layout, body: bytes, comma: bool) -> ReadErro
         for line, row in enumerate(rows, start=n_lines + 1):
             for name, cell, number in zip(layout.names, row, layout.numeric, strict=False):
                 text = cell.strip().replace(",", ".") if comma else cell.strip()
-                if number and text and text not in _MISSING and not _is_plain(text):
+                if number and text and text not in _MISSING and not is_plain(text):
                     place = f"line {line}, column {name!r}"
                     return ReadError(f"{path}: {place}: {cell!r:.40} is no number; expected samples")
     return None
-
-
-def _is_plain(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from enecg.errors import ReadError
 from enecg.formats._ask import Ask
 from enecg.formats._description import MOST_VALUES, numeric, told
+from enecg.formats._shown import shown
 
 _CALLED = {"signal", "signals", "ecg", "p_signal", "feats", "tracings", "val", "data", "x"}
 """Names, in lower case, that a signal among other arrays is called by."""
@@ -18,7 +19,6 @@ _SHORTEST = 64
 _MOST_LEADS = 64
 _LEADS_OF_AN_ECG = (8, 12, 15)
 _SHORTEST_OF_AN_ECG = 250
-_SHOWN = 20
 
 
 class Shaped(Protocol):
@@ -67,20 +67,18 @@ def items(arrays: Mapping[str, Shaped]) -> list[str | None]:
 
 
 def like_an_ecg(arrays: Mapping[str, Shaped]) -> bool:
-    """Whether one of them has an axis of the length that a recording has leads, beside one long enough for samples."""
-    return any(
-        _able(array) and min(array.shape[-2:]) in _LEADS_OF_AN_ECG and max(array.shape[-2:]) >= _SHORTEST_OF_AN_ECG
-        for array in arrays.values()
-        if len(array.shape) > 1
-    )
+    """Whether it is plain which array is the signal, and that has an axis of leads beside one of samples."""
+    chosen = _only(arrays)
+    shape = () if chosen is None else arrays[chosen].shape[-2:]
+    return len(shape) == 2 and min(shape) in _LEADS_OF_AN_ECG and max(shape) >= _SHORTEST_OF_AN_ECG
 
 
 def listed(arrays: Mapping[str, Shaped]) -> str:
     """What there is, for an error."""
     if not arrays:
         return "it holds no arrays"
-    shown = [f"{name or 'array'} {told(array.shape)} {array.dtype}" for name, array in list(arrays.items())[:_SHOWN]]
-    return "it holds " + ", ".join(shown) + (f" and {len(arrays) - _SHOWN} more" if len(arrays) > _SHOWN else "")
+    found = [f"{name or 'array'} {told(array.shape)} {array.dtype}" for name, array in arrays.items()]
+    return f"it holds {shown(found)}"
 
 
 def _able(array: Shaped) -> bool:

@@ -21,9 +21,11 @@ from enecg.formats._ask import Ask
 from enecg.formats._calibration import ecg_ends
 from enecg.formats._candidate import Candidate
 from enecg.formats._finish import age_at, age_of, finished, in_years, person, possible, sex_of
+from enecg.formats._lead_signals import known_lead
 from enecg.formats._pieces import joined
+from enecg.formats._shown import shown
 from enecg.formats._xml import elements, millivolts, number, numbers, root_of, said
-from enecg.recording import Recording, standard_lead
+from enecg.recording import Recording
 
 NAME = "HL7 aECG"
 EXPECTED = "an HL7 annotated ECG (XML with the root AnnotatedECG)"
@@ -103,7 +105,7 @@ def _series(path: Path, root: Element, item: str | None) -> Element:
     """The series that is asked for. Raises ReadError if there is none, or none can be chosen."""
     every = [*root.iterfind("component/series"), *root.iterfind("component/series/derivation/derivedSeries")]
     coded = [((said(series, "code@code") or "").upper(), series) for series in every]
-    found = ", ".join(code or "one without a code" for code, _ in coded) or "none"
+    found = shown([code or "one without a code" for code, _ in coded])
     rhythms = [series for code, series in coded if code == "RHYTHM"]
     if item is not None and not item.isdecimal():
         named = [series for code, series in coded if code == item.upper()]
@@ -143,31 +145,24 @@ def _set(path: Path, sequence_set: Element, ask: Ask) -> _Set:
     notes = []
     for code, sequence in sequences:
         name = code.upper().removeprefix(LEAD)
+        lead = known_lead(name)
         if code.startswith("TIME_"):
             continue
-        if not _known(name):
+        if lead is None:
             notes.append(f"{code or 'a sequence without a code'} is no lead that is known; left out")
             continue
         samples = _samples(path, name, sequence, ask)
         if not len(samples):
-            notes.append(f"lead {standard_lead(name)} holds no samples; left out")
-        elif standard_lead(name) in leads:
-            raise LeadError(f"{path}: lead {standard_lead(name)} is there more than once; expected it once")
+            notes.append(f"lead {lead} holds no samples; left out")
+        elif lead in leads:
+            raise LeadError(f"{path}: lead {lead} is there more than once; expected it once")
         else:
-            leads[standard_lead(name)] = samples
+            leads[lead] = samples
     if not leads:
         raise LeadError(f"{path}: no lead in a set of sequences; expected codes such as {LEAD}II, with digits")
     _check_lengths(path, leads)
     begin = _begin(times[0]) if times else None
     return _Set(begin, _rate(path, times, ask), leads, notes)
-
-
-def _known(name: str) -> bool:
-    try:
-        standard_lead(name)
-    except LeadError:
-        return False
-    return True
 
 
 def _samples(path: Path, lead: str, sequence: Element, ask: Ask) -> npt.NDArray[np.float64]:

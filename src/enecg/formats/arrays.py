@@ -36,6 +36,8 @@ _MOST_BYTES = 2**29
 _TOLD = 2**16
 """Bytes of an array that says something; larger ones are samples."""
 _MOST_MEMBERS = 1000
+_LONGEST = 10_000
+"""Bytes of an array's header; NumPy takes no longer one either."""
 _DAMAGED = (ValueError, OverflowError, EOFError, SyntaxError, TypeError, TokenError)
 """What NumPy raises for a header that is none; it is read as Python's letters and numbers."""
 
@@ -75,7 +77,7 @@ def likely(candidate: Candidate) -> bool:
             described = said.rate is not None and bool(said.units)
     except Exception:  # noqa: BLE001  whatever a damaged file leads to: none that we would offer
         return False
-    return described or _variables.like_an_ecg(heads) or _description.sidecar(candidate.path).is_file()
+    return described or _variables.like_an_ecg(heads) or _description.is_described(candidate.path)
 
 
 def items(path: Path) -> list[str | None]:
@@ -118,6 +120,8 @@ def _is_archive(path: Path) -> bool:
 def _mapped(path: Path) -> npt.NDArray[Any]:
     """The array of an NPY file, of which only what is used is read."""
     try:
+        with path.open("rb") as file:
+            _head(file)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except _DAMAGED as error:
         raise ReadError(f"{path}: {error}; expected an array of numbers, whole and not pickled") from error
@@ -152,7 +156,13 @@ def _head(file: IO[bytes]) -> _Head:
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an array of NPY version {version[0]}.{version[1]}, which holds no plain numbers")
-    shape, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    # NumPy asks for as much memory as the header says that it is long.
+    size = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(size, "little")
+    if length > _LONGEST:
+        raise ValueError(f"a header of {length:,} bytes; expected {_LONGEST:,} at most")
+    header = BytesIO(size + file.read(length))
+    shape, _, dtype = npy.read_array_header_1_0(header) if version == (1, 0) else npy.read_array_header_2_0(header)
     return _Head(tuple(int(length) for length in shape), dtype)
 
 

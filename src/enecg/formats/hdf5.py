@@ -24,6 +24,7 @@ from enecg.formats import _description, _hdf5, _variables
 from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
 from enecg.formats._description import Description
+from enecg.formats._shown import shown
 from enecg.recording import STANDARD_LEADS, Recording, legible
 
 NAME = "HDF5"
@@ -40,7 +41,6 @@ _CODE15 = Description(
 )
 _SPH = Description(rate=500.0, leads=STANDARD_LEADS)
 _MOST_EXAMS = 2**22
-_SHOWN = 5
 
 
 def recognise(candidate: Candidate) -> bool:
@@ -74,7 +74,9 @@ def read(path: Path, ask: Ask) -> Recording:
         if ecg is not None and len(ecg.shape) == 2 and ecg.shape[0] == len(STANDARD_LEADS):
             notes = [f"{NAME} in the layout of SPH: 500 Hz, leads I to V6"]
             return _description.recorded(path, NAME, ecg, _SPH, ask, notes)
-        inside = ", ".join([_variables.listed(arrays), *(f"{name}/" for name in _hdf5.groups(file)[:10])])
+        inside = _variables.listed(arrays)
+        if groups := [f"{name}/" for name in _hdf5.groups(file)]:
+            inside += f", {shown(groups)}"
         raise ReadError(f"{path}: HDF5 of an unknown layout; {inside}. Expected {EXPECTED}, or save the signal as NPY")
 
 
@@ -102,8 +104,8 @@ def _exam(path: Path, arrays: dict[str, Any], ask: Ask) -> Recording:
     known = [exam for exam in exams if exam]
     rows = [row for row, exam in enumerate(exams) if exam and ask.item in (None, str(exam))]
     if len(rows) != 1:
-        some = ", ".join(str(exam) for exam in known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
         wrong = f"{len(rows) or 'no'} exams {ask.item}; " if ask.item is not None else ""
+        some = shown([*map(str, known)])
         raise ReadError(f"{path}: {wrong}it holds {len(known):,} exams; pass item= with the exam_id of one ({some})")
     tracing, before, after = _unpadded(path, arrays["tracings"][rows[0]])
     notes = [f"{NAME} in the layout of CODE-15%: 400 Hz, leads I to V6"]

@@ -4,7 +4,6 @@ Source: F. Badilini, "The ISHNE Holter Standard Output File Format", Ann Noninva
 Its checksum is CRC-CCITT over all of the header but magic and checksum, and over the free text.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +42,9 @@ def recognise(candidate: Candidate) -> bool:
     return candidate.head.startswith((_MAGIC, _ANNOTATIONS))
 
 
-def listed(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Recordings stand for themselves; annotation files belong to the recording that they were made of."""
-    heads = [Candidate(path).head[: len(_MAGIC)] for path in files]
-    own = [path for path, head in zip(files, heads, strict=True) if head == _MAGIC]
-    return own, [path for path, head in zip(files, heads, strict=True) if head == _ANNOTATIONS]
+def likely(candidate: Candidate) -> bool:
+    """Whether a file met in a folder is a recording, and not the annotations that were made of one."""
+    return candidate.head.startswith(_MAGIC)
 
 
 def read(path: Path, ask: Ask) -> Recording:

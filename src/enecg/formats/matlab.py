@@ -56,7 +56,7 @@ def likely(candidate: Candidate) -> bool:
     except EnECGError:
         pass  # the beginning ends within a variable; or the file is damaged, and what was seen counts
     known = "ECG" in arrays or {"feats", "curr_sample_rate"} <= arrays.keys()
-    return known or _variables.like_an_ecg(arrays) or _description.sidecar(candidate.path).is_file()
+    return known or _variables.like_an_ecg(arrays) or _description.is_described(candidate.path)
 
 
 def items(path: Path) -> list[str | None]:

@@ -18,6 +18,7 @@ from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
 from enecg.formats._finish import age_at, age_of, finished, in_years, lead_of, person, sex_of
 from enecg.formats._pieces import Piece, joined
+from enecg.formats._shown import shown
 from enecg.formats._xml import decoded, elements, measured, millivolts, number, root_of, said
 from enecg.recording import Recording
 
@@ -81,7 +82,7 @@ def _waveform(path: Path, root: Element, kind: str) -> tuple[Element, list[str]]
     kinds = [(said(found, "WaveformType") or "", found) for found in root.iterfind("Waveform")]
     wanted = [found for name, found in kinds if name.lower() == kind.lower()]
     if not wanted:
-        found = ", ".join(name or "one without a type" for name, _ in kinds) or "none"
+        found = shown([name or "one without a type" for name, _ in kinds])
         raise ReadError(f"{path}: no waveform of type {kind} (found {found}); export the ECG with its waveforms")
     return wanted[0], [f"{len(wanted)} waveforms of type {kind}; the first is read"] if len(wanted) > 1 else []
 

@@ -19,6 +19,7 @@ from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
 from enecg.formats._columns import Column, columns, evenly, telling
 from enecg.formats._description import Description
+from enecg.formats._shown import shown
 from enecg.recording import Recording, millivolts_per
 
 NAME = "table"
@@ -98,7 +99,7 @@ def likely(candidate: Candidate) -> bool:
             return False
         names, said = list(layout.names), layout.said
     found = columns(names)
-    described = {"rate", "unit"} <= said.keys() or _description.sidecar(candidate.path).is_file()
+    described = {"rate", "unit"} <= said.keys() or _description.is_described(candidate.path)
     return telling(found) or (described and any(column.lead for column in found))
 
 
@@ -135,8 +136,9 @@ def _leads(
     if not chosen:
         names = said.names(ask)
         if names is None:
-            shown = ", ".join(repr(name) for name in table.names[:12] if name) or f"{len(found)} without a header"
-            raise LeadError(f"{path}: no column is called like a lead ({shown}); pass leads= in their order{said.how}")
+            named = [repr(name) for name in table.names if name]
+            seen = shown(named) if named else f"{len(found)} without a header"
+            raise LeadError(f"{path}: no column is called like a lead ({seen}); pass leads= in their order{said.how}")
         if counter and len(names) == len(rest) + 1:
             rest = [counter, *rest]
         return said, rest, []
@@ -148,8 +150,8 @@ def _leads(
             raise UnitError(f"{path}: column {without!r} has no unit while others have; write it behind each name")
         same = len({millivolts_per(unit) for unit in units}) == 1
         said = said.joined(Description(units=units[:1] if same else units), path)
-    left = ", ".join(column.name or str(column.at + 1) for column in rest)
-    return said, chosen, [f"columns that are no leads, left out: {left}"] if left else []
+    left = shown([column.name or str(column.at + 1) for column in rest])
+    return said, chosen, [f"columns that are no leads, left out: {left}"] if rest else []
 
 
 def _times(

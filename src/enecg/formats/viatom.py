@@ -13,6 +13,7 @@ from enecg.errors import ReadError
 from enecg.formats._ask import Ask
 from enecg.formats._bytes import contents
 from enecg.formats._candidate import Candidate
+from enecg.formats._decimals import is_plain
 from enecg.formats._finish import finished
 from enecg.recording import Recording
 
@@ -44,18 +45,10 @@ def read(path: Path, ask: Ask) -> Recording:
     try:
         samples = np.array(values, dtype=np.float64)
     except ValueError:
-        wrong = next(number for number, value in enumerate(values, start=1) if not _is_number(value))
+        wrong = next(number for number, value in enumerate(values, start=1) if not is_plain(value))
         raise ReadError(
             f"{path}: sample {wrong} is {values[wrong - 1]!r:.40}; expected a number, copy the file again"
         ) from None
     first, last = ask.span(len(samples), float(rate), path)
     signal = samples[None, first:last] / float(gain)
     return finished(path, NAME, signal, float(rate), [lead], [f"filter code of the recorder: {filter_}"])
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

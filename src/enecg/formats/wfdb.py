@@ -5,21 +5,22 @@ Samples are those of the package `wfdb` at the full rate of the leads (`smooth_f
 to. Described in header(5) and signal(5) of the WFDB Applications Guide.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from enecg.errors import EnECGError, LeadError, ReadError, UnitError
+from enecg.errors import EnECGError, ReadError, UnitError
 from enecg.formats._ask import Ask
 from enecg.formats._candidate import Candidate
-from enecg.formats._finish import age_of, finished, sex_of
+from enecg.formats._finish import finished
+from enecg.formats._lead_signals import called, is_voltage, leads_among, of_one_rate
+from enecg.formats._shown import shown
+from enecg.formats._wfdb_facts import acquired_in, said_in
 from enecg.formats._wfdb_header import (
     EXPECTED,
     NO_FILE,
@@ -34,10 +35,10 @@ from enecg.formats._wfdb_header import (
     told_lines,
 )
 from enecg.formats._wfdb_samples import check_files, digital_blocks, missing_value
-from enecg.recording import Recording, millivolts_per, standard_lead
+from enecg.recording import Recording, millivolts_per
 from enecg.signal.leads import DISAGREE, LIMB_LEADS, einthoven_residual
 
-__all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise", "said_in"]
+__all__ = ["EXPECTED", "NAME", "facts", "listed", "parts", "read", "recognise"]
 
 NAME = "WFDB"
 
@@ -52,11 +53,6 @@ _TRUST_SECONDS = 10.0
 
 _NO_UNIT = ("NU", "nd", "?")
 """What headers write for a unit that is not known; where the field is missing, it is mV (header(5))."""
-
-_ECG_NAME = re.compile(r"\b(ecg|ekg)", re.IGNORECASE)
-_DATE = re.compile(r"(\d{1,2})[-/](\w{3}|\d{1,2})[-/](\d{4})")
-_TIME = re.compile(r"\b(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?\b")
-_AGE = re.compile(r"(>?)\s*(\d+(?:\.\d+)?)\s*(?:y|yrs?|years?)?", re.IGNORECASE)
 
 
 class _Piece(NamedTuple):
@@ -157,7 +153,7 @@ def _recording(header: Header, ask: Ask) -> Recording:
         rate,
         [*leads.values()],
         [*dict.fromkeys([*said, *notes])],
-        acquired=_acquired(header.rest),
+        acquired=acquired_in(header.rest),
         statements=tuple(told.pop("statements")),
         **told,
     )
@@ -222,55 +218,20 @@ def _pieces(header: Header, layout: Header, n_frames: int, wanted: range) -> Ite
 
 
 def _leads(layout: Header, frame_rate: float, ask: Ask) -> tuple[dict[int, str], list[str]]:
-    """Which signals are leads, all of one rate, by their number; and what was left out. Raises LeadError if none is.
-
-    A signal that does not say which lead it is takes the caller's `leads`.
-    """
+    """Which signals are leads, all of one rate, by their number; and what was left out. Raises LeadError if none is."""
     signals = layout.signals
     stored = [n for n, signal in enumerate(signals) if signal.file != NO_FILE] or [*range(len(signals))]
-    leads = {n: lead for n in stored if (lead := _lead(signals[n].name)) is not None}
-    nameless = [n for n in stored if n not in leads and (not signals[n].name or _ECG_NAME.search(signals[n].name))]
-    if ask.leads is not None and (nameless or not leads):
-        nameless = nameless or [n for n in stored if _is_voltage(signals[n].unit)]
-        if len(nameless) != len(ask.leads):
-            raise LeadError(
-                f"{layout.path}: {len(ask.leads)} names in leads= for {len(nameless)} signals that do not say their "
-                f"lead ({_names(signals, nameless)}); expected one for each"
-            )
-        leads = dict(sorted((leads | dict(zip(nameless, ask.leads, strict=True))).items()))
-    elif not leads:
-        raise LeadError(
-            f"{layout.path}: no signal is called like a lead (found {_names(signals, stored)}); pass leads= if they are"
-        )
-    rates = Counter(signals[n].per_frame for n in leads)
-    per_frame = max(rates, key=lambda count: (rates[count], count))
+    names = {n: signal.name for n, signal in enumerate(signals)}
+    voltages = [n for n in stored if signals[n].unit in _NO_UNIT or is_voltage(signals[n].unit)]
+    leads, _ = leads_among(layout.path, {n: names[n] for n in stored}, voltages, ask)
     notes = []
-    if other := [n for n in range(len(signals)) if n not in stored]:
-        notes.append(f"left out, for nothing of them is stored: {_names(signals, other)}")
+    if other := [n for n in names if n not in stored]:
+        notes.append(f"left out, for nothing of them is stored: {called(names, other)}")
     if other := [n for n in stored if n not in leads]:
-        notes.append(f"left out, for they are no leads by their names: {_names(signals, other)}")
-    if other := [n for n in leads if signals[n].per_frame != per_frame]:
-        told = ", ".join(f"{leads[n]} ({frame_rate * signals[n].per_frame:g} Hz)" for n in other)
-        notes.append(f"left out, for their rate is not the {frame_rate * per_frame:g} Hz of the others: {told}")
-    return {n: lead for n, lead in leads.items() if n not in other}, notes
-
-
-def _lead(name: str) -> str | None:
-    try:
-        return standard_lead(name)
-    except LeadError:
-        return None
-
-
-def _names(signals: Sequence[Signal], numbers: Sequence[int]) -> str:
-    return ", ".join(signals[n].name or f"signal {n + 1}, which has no name" for n in numbers) or "none"
-
-
-def _is_voltage(unit: str | None) -> bool:
-    try:
-        return unit in (None, *_NO_UNIT) or millivolts_per(str(unit)) > 0
-    except UnitError:
-        return False
+        notes.append(f"left out, for they are no leads by their names: {called(names, other)}")
+    counts = {n: signals[n].per_frame for n in stored}
+    kept, more = of_one_rate(leads, counts, lambda per_frame: frame_rate * per_frame)
+    return kept, [*notes, *more]
 
 
 def _frame_rate(header: Header, ask: Ask) -> tuple[float, list[str]]:
@@ -335,12 +296,12 @@ def _fill(
                 signal[row, left:right] = line[left - place : right - place]
     notes = []
     if without := [one.name for one in signals if one.gain is None]:
-        notes.append(f"{', '.join(without)}: the header says no gain; {_GAIN:g} units to the millivolt by WFDB's rule")
+        notes.append(f"{shown(without)}: the header says no gain; {_GAIN:g} units to the millivolt by WFDB's rule")
     if begin == 0 and stop == piece.end - piece.begin:
         found = [int(total) % 2**16 for total in sums]
         wrong = [one.name for one, total in zip(signals, found, strict=True) if one.checksum not in (None, total)]
         if wrong:
-            notes.append(f"{', '.join(wrong)}: the samples do not sum up to the checksum of {header.path.name}")
+            notes.append(f"{shown(wrong)}: the samples do not sum up to the checksum of {header.path.name}")
     return notes
 
 
@@ -421,49 +382,3 @@ def _believable(piece: _Piece, rows: Mapping[int, int], leads: Sequence[str], ra
 def _in_microvolts(header: Header) -> Header:
     """One digital unit as a microvolt in all signals."""
     return replace(header, signals=tuple(one._replace(gain=1000.0, baseline=0, unit="mV") for one in header.signals))
-
-
-def _acquired(rest: str) -> datetime | None:
-    """Date and time of the record line, in either order; None unless both are there and possible."""
-    date, time = _DATE.search(rest), _TIME.search(rest)
-    if date is None or time is None:
-        return None
-    day, month, year = date.groups()
-    form = "%d %b %Y %H %M %S" if month.isalpha() else "%d %m %Y %H %M %S"
-    try:
-        return datetime.strptime(f"{day} {month} {year} {' '.join(time.groups())}", form)
-    except ValueError:
-        return None
-
-
-def said_in(comments: Sequence[str]) -> dict[str, Any]:
-    """Age, sex and what else the comments say. Both `Age: 51` and `<age>: 51 <sex>: F` are known."""
-    age, sex, statements = None, None, []
-    for key, value in (pair for comment in comments for pair in _pairs(comment)):
-        if not value or value.lower() in ("unknown", "nan", "n/a"):
-            continue
-        word = key.lower()
-        if word == "age" and (number := _years(value)) is not None:
-            age = number
-        elif word in ("sex", "gender") and (found := sex_of(value)) is not None:
-            sex = found
-        else:
-            statements.append(f"{key}: {value}" if key else value)
-    return {"age": age, "sex": sex, "statements": statements}
-
-
-def _pairs(comment: str) -> list[tuple[str, str]]:
-    tagged = re.findall(r"<([^<>]+)>\s*:?\s*([^<]*)", comment)
-    if tagged:
-        return [(key.strip(), value.strip()) for key, value in tagged]
-    key, colon, value = comment.partition(":")
-    return [(key.strip(), value.strip())] if colon else [("", comment.strip())]
-
-
-def _years(value: str) -> float | None:
-    """`51`, `51 y`, `>89` (which is how 90 and more are hidden) as years; None for what no one lives."""
-    found = _AGE.fullmatch(value)
-    if found is None:
-        return None
-    hidden, number = found.groups()
-    return age_of(float(number) + (1 if hidden else 0))

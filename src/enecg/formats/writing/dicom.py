@@ -13,10 +13,11 @@ import numpy as np
 from enecg.deidentify import DEIDENTIFIED
 from enecg.errors import MissingPackageError, WriteError
 from enecg.files import write_whole
+from enecg.formats._dicom_facts import MEANT, MEASURED
+from enecg.formats._dicom_groups import EASI
 from enecg.formats._finish import age_of, in_years, possible
 from enecg.formats._lead_codes import LEADS
 from enecg.formats._lines import lines_of, statement_lines
-from enecg.formats.dicom import EASI, MEANT, MEASURED
 from enecg.formats.writing._about import identity, named, patient_id, printable, subject_held
 from enecg.formats.writing._steps import Steps, in_steps
 from enecg.recording import STANDARD_LEADS, Recording

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from enecg.errors import WriteError
 from enecg.files import write_whole
+from enecg.formats._edf_annotations import is_statement
+from enecg.formats._edf_header import rate_of
 from enecg.formats._finish import ROUNDED
 from enecg.formats._lines import lines_of, statement_lines
-from enecg.formats.edf import is_statement, rate_of
 from enecg.formats.writing._about import patient_id, printable, subject_held
 from enecg.formats.writing._steps import LARGEST, Steps, in_steps
 from enecg.recording import Recording

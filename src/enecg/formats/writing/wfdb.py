@@ -13,7 +13,7 @@ import numpy as np
 from enecg.errors import WriteError
 from enecg.files import write_whole
 from enecg.formats._lines import lines_of, statement_lines
-from enecg.formats.wfdb import said_in
+from enecg.formats._wfdb_facts import said_in
 from enecg.formats.writing._steps import Steps, in_steps
 from enecg.recording import Recording
 
