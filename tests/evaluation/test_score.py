@@ -143,6 +143,16 @@ def test_a_groups_interval_is_that_of_the_same_draws_of_subjects(some):
     assert not [row for row in rows if row.get("group") == "female"], "20 recordings"
 
 
+def test_everyone_of_known_age_is_in_one_age_band(some, codes):
+    truth = truth_of(some)
+    people, answers = some.targets.drop("sex"), {"ensemble": off(truth, 5)}
+    for first, counts in ((None, {"under 40 y": 30}), (75.0, {"under 40 y": 30, "75 y and over": 30})):
+        ages = polars.Series("age", [first, *[39.9] * 30, *[90.0] * 29])
+        aged = type(some)(name="clinic", recordings=some.recordings, targets=people.with_columns(ages))
+        rows = score(AGE, truth, [[answered(truth, answers)]], codes, aged, 0)
+        assert {row["group"]: row["n"] for row in rows if "group" in row} == counts
+
+
 def test_a_group_of_few_subjects_says_how_many_instead_of_an_interval(some, codes):
     truth = truth_of(some)
     one_sex = type(some)(

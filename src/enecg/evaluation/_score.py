@@ -33,7 +33,13 @@ Places = npt.NDArray[np.intp]
 Row = dict[str, Any]
 
 DRAWS = 1000
-AGE_BANDS = ((0, 40), (40, 60), (60, 75), (75, 200))
+AGE_BANDS = {
+    "under 40 y": (0.0, 40.0),
+    "40 to 60 y": (40.0, 60.0),
+    "60 to 75 y": (60.0, 75.0),
+    "75 y and over": (75.0, np.inf),
+}
+"""By name, from which age and below which."""
 COMPARED = (PEER, BEST, UNIFORM, UNGATED, PAPER, "ensemble, top 2", "ensemble, top 1")
 MIN_GROUP = 30
 """A group of fewer recordings has no row, one of fewer subjects no interval."""
@@ -209,7 +215,7 @@ def _groups(
         groups |= {value: sex == value for value in ("female", "male")}
     if "age" in cohort.targets.columns:
         age = _numbers(cohort, "age")[rows]
-        groups |= {f"{low} to {high} y": (age >= low) & (age < high) for low, high in AGE_BANDS}
+        groups |= {name: (age >= low) & (age < high) for name, (low, high) in AGE_BANDS.items()}
     if task.name == "rr_interval" and "rr_sd" in cohort.targets.columns:
         spread = np.nan_to_num(_numbers(cohort, "rr_sd")[rows], nan=np.inf)
         groups |= {f"RR SD up to {REGULAR_MS} ms": spread <= REGULAR_MS, "less regular": spread > REGULAR_MS}
