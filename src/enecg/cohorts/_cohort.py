@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from enecg.cohorts._about import About
 from enecg.cohorts._tables import as_number, as_text
 from enecg.errors import CohortError
 from enecg.formats import RecordingFile
@@ -144,6 +145,32 @@ def table(rows: Sequence[dict[str, Any]], columns: "dict[str, Any]") -> "polars.
     import polars
 
     return polars.DataFrame([{name: row.get(name) for name in columns} for row in rows], schema=columns)
+
+
+def cohort_of(
+    about: About,
+    recordings: Sequence[LazyRecording],
+    rows: Sequence[dict[str, Any]],
+    columns: "dict[str, Any]",
+    notes: list[str],
+    *,
+    simulated: bool = False,
+) -> Cohort:
+    """A data set's recordings with their rows, in columns of these types."""
+    return Cohort(
+        name=about.name,
+        recordings=recordings,
+        targets=table(rows, columns),
+        licence=about.licence,
+        citation=about.citation,
+        notes=notes,
+        simulated=simulated,
+    )
+
+
+def recording_of(row: Mapping[str, Any], path: str | Path, **more: Any) -> CohortRecording:
+    """The file at this path with what a row says of it; more : as CohortRecording takes it."""
+    return CohortRecording(path, **{name: row[name] for name in ("id", "subject", "age", "sex")}, **more)
 
 
 def require(folder: str | Path | None, cohort: str, *expected: str) -> Path:

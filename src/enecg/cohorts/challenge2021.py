@@ -7,7 +7,15 @@ from typing import Any
 
 from enecg.cohorts import ptbxl as ptbxl_cohort
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import (
+    Cohort,
+    CohortRecording,
+    Oddities,
+    cohort_of,
+    recording_of,
+    require,
+    require_once,
+)
 from enecg.cohorts._labels import rhythm_of_codes, scored_of_codes
 from enecg.errors import CohortError, ReadError
 from enecg.formats import find, wfdb
@@ -77,14 +85,7 @@ def load(folder: str | Path | None, *, ptbxl: str | Path | None = None) -> Cohor
         f"{source} has {_SEVERAL_EACH[source]} and does not say whose: each counts as a person of its own"
         for source in sorted({row["source"] for row in rows} & set(_SEVERAL_EACH))
     ]
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, columns(), [*notes, *odd.notes])
 
 
 def records_with_codes(
@@ -105,8 +106,7 @@ def records_with_codes(
             continue
         row = _row(path.stem, subject, source, said, odd)
         rows.append(row)
-        facts = {name: row[name] for name in ("id", "subject", "age", "sex")}
-        recordings.append(CohortRecording(path, **facts))
+        recordings.append(recording_of(row, path))
     return rows, recordings, unnamed
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 from enecg.cohorts import challenge2021
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import (
+    Cohort,
+    CohortRecording,
+    Oddities,
+    cohort_of,
+    recording_of,
+    require,
+    require_once,
+)
 from enecg.cohorts._labels import rhythm_of_codes, scored_of_codes
 from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.errors import CohortError
@@ -84,14 +92,7 @@ def load(folder: str | Path | None, *, denoised: bool = False) -> Cohort:
 def _cohort(
     recordings: list[CohortRecording], rows: list[dict[str, Any]], columns: dict[str, Any], notes: list[str]
 ) -> Cohort:
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, columns),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=notes,
-    )
+    return cohort_of(ABOUT, recordings, rows, columns, notes)
 
 
 def _figshare(root: Path, signals: str) -> Cohort:
@@ -110,8 +111,7 @@ def _figshare(root: Path, signals: str) -> Cohort:
             continue
         row = _row(line, odd)
         rows.append(row)
-        facts = {key: row[key] for key in ("id", "subject", "age", "sex")}
-        recordings.append(CohortRecording(file, unit=_UNIT, rate=_RATE, **facts))
+        recordings.append(recording_of(row, file, unit=_UNIT, rate=_RATE))
     if not rows:
         raise CohortError(f"{root}: none of the {len(frame):,} files of Diagnostics.csv is there; copy {signals}/")
     notes = [f"{len(rows):,} of {FIGSHARE:,} recordings published, each of another person"]

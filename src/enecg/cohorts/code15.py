@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of, require, require_once
 from enecg.cohorts._labels import rhythm_of_codes
 from enecg.cohorts._pieces import held
 from enecg.errors import CohortError, EnECGError, MissingPackageError
@@ -67,8 +67,7 @@ def load(folder: str | Path | None, *, unit: str = CODE15_UNIT) -> Cohort:
             continue
         row = _row(line, odd)
         rows.append(row)
-        facts = {name: row[name] for name in ("id", "subject", "age", "sex")}
-        recordings.append(CohortRecording(root / part, unit=unit, item=exam, **facts))
+        recordings.append(recording_of(row, root / part, unit=unit, item=exam))
     if not rows:
         raise CohortError(f"{root}: none of the {len(listed):,} exams of exams.csv is there; copy exams_part*.hdf5")
     notes = [ABOUT.counted(len(rows), len({row["subject"] for row in rows}))]
@@ -77,14 +76,7 @@ def load(folder: str | Path | None, *, unit: str = CODE15_UNIT) -> Cohort:
         notes.append(f"{absent:,} exams are in parts that are not there and were left out")
     if lacking:
         notes.append(f"{lacking:,} exams are not in the part that exams.csv says, and were left out")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def _exams(path: Path) -> "polars.DataFrame":

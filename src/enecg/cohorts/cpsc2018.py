@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, cohort_of, recording_of, require, require_once
 from enecg.cohorts._labels import rhythm_of_codes, scored_of_codes
 from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.cohorts.challenge2021 import codes_of
@@ -60,14 +60,7 @@ def load(folder: str | Path | None, *, progress: bool = False) -> Cohort:
         raise CohortError(f"{root}: no recording of CPSC 2018 that can be read; expected {ABOUT.layout}")
     notes = [ABOUT.counted(len(rows), len(rows))]
     notes.append("whose the recordings are is not said: each counts as a person of its own")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def _files(root: Path, ending: str) -> dict[str, Path]:
@@ -161,4 +154,4 @@ def _row(name: str, codes: set[int] | None, age: Any, sex: str | None, odd: Oddi
 
 
 def _recording(path: Path, row: dict[str, Any]) -> CohortRecording:
-    return CohortRecording(path, **{name: row[name] for name in ("id", "subject", "age", "sex")})
+    return recording_of(row, path)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of, require, require_once
 from enecg.cohorts._labels import first_match
 from enecg.errors import CohortError
 from enecg.recording import Recording
@@ -72,22 +72,14 @@ def load(folder: str | Path | None, *, window: str = "whole") -> Cohort:
             continue
         row = _row(line, peaks, odd)
         change, changed = (_crop(peaks), "annotated") if window == "annotated" else (None, "")
-        facts = {name: row[name] for name in ("id", "subject", "age", "sex")}
         rows.append(row)
-        recordings.append(CohortRecording(path, change=change, changed=changed, **facts))
+        recordings.append(recording_of(row, path, change=change, changed=changed))
     if not rows:
         raise CohortError(f"{root}: none of the {len(lines)} records of ludb.csv can be used; copy data/")
     notes = [ABOUT.counted(len(rows), len(rows))]
     if absent:
         notes.append(f"{absent} rows of the table have no file and were left out")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def _columns() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of
 from enecg.cohorts._reports import rhythm_of_report
 from enecg.cohorts._tables import as_number, as_text
 from enecg.cohorts.mimic_iv_ecg import ABOUT as MIMIC
@@ -75,7 +75,7 @@ def load(folder: str | Path | None, *, records: str | Path | None = None) -> Coh
         taken.add(header)
         row = _row(line, header, odd, where)
         rows.append(row)
-        recordings.append(CohortRecording(header, **{name: row[name] for name in ("id", "subject", "age", "sex")}))
+        recordings.append(recording_of(row, header))
     if not rows:
         raise CohortError(f"{path}: none of its {absent} ECGs is there; pass records=, the folder of MIMIC-IV-ECG")
     notes = [ABOUT.counted(len(rows), len({row["subject"] for row in rows}))]
@@ -83,14 +83,7 @@ def load(folder: str | Path | None, *, records: str | Path | None = None) -> Coh
         notes.append(f"{absent:,} lines have no file and were left out")
     if repeated:
         notes.append(f"{repeated:,} lines are of an ECG that an earlier line is of; the first counts")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def _manifest(folder: str | Path | None) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of, require, require_once
 from enecg.errors import CohortError, EnECGError
 from enecg.formats import wfdb as wfdb_format
 
@@ -99,20 +99,12 @@ def load(folder: str | Path | None, *, seconds: float | None = None) -> Cohort:
             }
             asks: dict[str, Any] = {} if seconds is None else {"start": start, "seconds": seconds}
             rows.append(row)
-            facts = {key: row[key] for key in ("id", "subject", "age", "sex")}
-            recordings.append(CohortRecording(path, **asks, **facts))
+            recordings.append(recording_of(row, path, **asks))
     if not rows:
         raise CohortError(f"{root}: no record of {ABOUT.name} that can be read; expected {ABOUT.layout}")
     records, people = len({row["record"] for row in rows}), len({row["subject"] for row in rows})
     cut = [] if seconds is None else [f"{len(rows):,} windows of {seconds:g} s"]
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[ABOUT.counted(records, people), *cut, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [ABOUT.counted(records, people), *cut, *odd.notes])
 
 
 def _records(root: Path, odd: Oddities) -> list[str]:

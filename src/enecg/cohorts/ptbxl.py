@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of, require, require_once
 from enecg.cohorts._labels import rhythm_of_statements
 from enecg.cohorts._tables import as_number, as_text, read_table, require_columns
 from enecg.errors import CohortError
@@ -61,21 +61,14 @@ def load(folder: str | Path | None, *, rate: int = 100) -> Cohort:
             continue
         row = _row(line, groups, odd)
         rows.append(row)
-        recordings.append(CohortRecording(path, id=row["id"], subject=row["subject"], age=row["age"], sex=row["sex"]))
+        recordings.append(recording_of(row, path))
     if not rows:
         raise CohortError(f"{root}: none of the {len(listed)} files of {column} is there; copy records{rate}/")
     people = len({row["subject"] for row in rows})
     notes = [ABOUT.counted(len(rows), people)]
     if absent:
         notes.append(f"{absent:,} rows of the table have no file and were left out")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def subject_of(patient: Any) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, table
+from enecg.cohorts._cohort import Cohort, cohort_of
 from enecg.errors import CohortError
 from enecg.recording import LazyRecording, Recording
 from enecg.simulation import VERSION, simulate_one
@@ -63,15 +63,7 @@ def load(
         name, subject = str(made.recording.id), str(made.recording.subject)
         rows.append({"id": name, "subject": subject, **made.truth.labels})
         recordings.append(SimulatedFile(index, seed, name, subject, options))
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        simulated=True,
-        notes=[f"{n} simulated recordings of seed {seed}"],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [f"{n} simulated recordings of seed {seed}"], simulated=True)
 
 
 def _columns() -> dict[str, Any]:

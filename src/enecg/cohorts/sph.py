@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from enecg.cohorts._about import About
-from enecg.cohorts._cohort import Cohort, CohortRecording, Oddities, require, require_once, table
+from enecg.cohorts._cohort import Cohort, Oddities, cohort_of, recording_of, require, require_once
 from enecg.cohorts._labels import rhythm_of_codes
 from enecg.cohorts._tables import as_text, read_table, require_columns
 from enecg.errors import CohortError
@@ -90,22 +90,14 @@ def load(folder: str | Path | None, *, unit: str = "mV") -> Cohort:
             continue
         row = _row(line, texts, odd)
         rows.append(row)
-        facts = {key: row[key] for key in ("id", "subject", "age", "sex")}
-        recordings.append(CohortRecording(file, unit=unit, **facts))
+        recordings.append(recording_of(row, file, unit=unit))
     if not rows:
         raise CohortError(f"{root}: none of the {len(frame):,} records of metadata.csv is there; copy records/")
     notes = [ABOUT.counted(len(rows), len({row["subject"] for row in rows}))]
     notes.append(f"the files do not say their unit; taken as {unit} (unit=)")
     if absent:
         notes.append(f"{absent:,} rows of the table have no file and were left out")
-    return Cohort(
-        name=ABOUT.name,
-        recordings=recordings,
-        targets=table(rows, _columns()),
-        licence=ABOUT.licence,
-        citation=ABOUT.citation,
-        notes=[*notes, *odd.notes],
-    )
+    return cohort_of(ABOUT, recordings, rows, _columns(), [*notes, *odd.notes])
 
 
 def _texts(path: Path) -> dict[str, str]:
