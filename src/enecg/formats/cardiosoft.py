@@ -53,10 +53,12 @@ def read(path: Path, ask: Ask) -> Recording:
     acquired = _moment(root, "ObservationDateTime")
     birth = _moment(root, "PatientInfo/BirthDateTime")
     told = age_of(in_years(number(root, "PatientInfo/Age"), said(root, "PatientInfo/Age@units")))
+    with np.errstate(over="ignore"):  # a scale beyond measure is told in the end
+        signal = _millivolts(path, strip, ask) * counts[:, first:last]
     return finished(
         path,
         NAME,
-        _millivolts(path, strip, ask) * counts[:, first:last],
+        signal,
         rate,
         leads,
         notes,
