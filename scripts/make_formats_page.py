@@ -7,6 +7,7 @@ nothing and fails where the page does not say what the files say.
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,7 +97,7 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def found(row: Mapping[str, Any]) -> str:
     """What was found, and what was noted; of a refusal, what is wrong with the file."""
-    wrong = row["found"].split("; expected")[0].split("; pass")[0]
+    wrong = re.split("; (?:expected|pass|`enecg)", row["found"])[0]
     return ". ".join([wrong, *row.get("notes", [])])
 
 
