@@ -16,9 +16,9 @@ from enecg.cohorts import load_cohort
 from enecg.errors import ExpertError, FitError, LeakageError, WeightsError
 from enecg.evaluation import evaluate
 from enecg.experts import Card, Published, get_expert
+from enecg.experts._layers import attend, patches
 from enecg.experts._registry import _experts
 from enecg.experts._windows import windows_of
-from enecg.experts.published._layers import attend, patches
 from enecg.tasks import Task
 from enecg.weights import Origin
 
@@ -151,7 +151,7 @@ def test_peft_reads_the_adapter_and_computes_the_same(cohort, folder):
 
 def test_whom_it_learned_from_it_is_not_tested_on(cohort, small_settings):
     model = EnECG(["attentive:tiny+mine"], ["rr_interval"], settings=small_settings)
-    with pytest.raises(LeakageError, match=r"attentive:tiny\+mine was trained on cohort simulated"):
+    with pytest.raises(LeakageError, match=r"attentive:tiny\+mine was trained on subjects of cohort simulated"):
         evaluate(model, cohort, folds=2)
     others = load_cohort("simulated", n=12, seed=99)
     assert evaluate(model, others, folds=2, allow_seen=False).rows
@@ -163,12 +163,12 @@ def test_an_altered_adapter_or_other_weights_below_it_are_refused(folder, cohort
     shutil.copytree(folder, tmp_path / "copy")
     monkeypatch.setenv("ENECG_WEIGHTS", str(tmp_path / "copy"))
     where = tmp_path / "copy" / "attentive:tiny+mine"
-    note = json.loads((where / "adapted.json").read_text())
-    (where / "adapted.json").write_text(json.dumps(note | {"base": "other"}))
+    note = json.loads((where / "variant.json").read_text())
+    (where / "variant.json").write_text(json.dumps(note | {"base": "other"}))
     mine = get_expert("attentive:tiny+mine")
     with pytest.raises(WeightsError, match="made for other weights"):
         mine.embed(mine.prepare([cohort[0].read()]))
-    (where / "adapted.json").write_text(json.dumps(note))
+    (where / "variant.json").write_text(json.dumps(note))
     data = bytearray((where / "adapter_model.safetensors").read_bytes())
     data[-1] ^= 1
     (where / "adapter_model.safetensors").write_bytes(data)
@@ -198,7 +198,7 @@ def test_what_cannot_be_adapted_is_refused_with_the_reason(cohort):
         adapt_expert("attentive:tiny", "mine", cohort)
     with pytest.raises(ExpertError, match="expected letters, digits"):
         adapt_expert("attentive:tiny", "../mine", cohort)
-    with pytest.raises(WeightsError, match="no such adapted expert"):
+    with pytest.raises(WeightsError, match="no such expert"):
         get_expert("attentive:tiny+other")
     with pytest.raises(FitError, match="adapting needs targets"):
         adapt_expert("attentive:tiny", "other", [cohort[0].read()])

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.ensemble import TargetSpace, hold_out, subject_codes, sum_losses
-from enecg.errors import EnECGError, ExpertError, FitError
+from enecg.errors import ExpertError, FitError
 from enecg.experts import Published, get_expert
-from enecg.experts._adapter import Adapted, adapter_folder, write_adapter
+from enecg.experts._adapter import keep_adapter
+from enecg.experts._variant import Note, check_free
 from enecg.inputs import Item, Targets, encode_targets, labelled_rows, subject_digest
+from enecg.prepared import Prepared
 from enecg.progress import progress_bar
-from enecg.recording import LazyRecording, Recording
 from enecg.store import as_items
 from enecg.tasks import Task, get_task
 
@@ -61,7 +62,7 @@ def adapt_expert(
     settings: AdaptSettings | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> Adapted:
+) -> Note:
     """Train LoRA inside an expert's attention and keep it as expert `<expert>+<name>`.
 
     recordings, targets, subjects : as in `EnECG.fit`. First a linear head is trained on the frozen embedding, then LoRA
@@ -71,13 +72,10 @@ def adapt_expert(
     """
     settings = settings or AdaptSettings()
     full = f"{expert}+{name}"
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise ExpertError(f"name {name!r}; expected letters, digits, - and _")
+    check_free(full)
     base = get_expert(expert)
     if not isinstance(base, Published) or not base.attention:
         raise ExpertError(f"{expert} has no attention to adapt; use it frozen, heads only")
-    if adapter_folder(full).exists():
-        raise ExpertError(f"{full} is there already ({adapter_folder(full)}); choose another name, or remove it")
     digest = base.weights_digest
     items = as_items(recordings)
     table = getattr(recordings, "targets", None) if targets is None else targets
@@ -88,7 +86,7 @@ def adapt_expert(
     labelled = np.stack([labelled_rows(column) for column in columns.values()], axis=1)
     with tempfile.TemporaryDirectory() as folder, progress_bar(progress, f"adapting {expert}", 1.0) as bar:
         bar.step("reading", 0.0)
-        windows = _Windows.of(base, items, np.flatnonzero(labelled.any(axis=1)), folder)
+        windows = Prepared.of(base, items, np.flatnonzero(labelled.any(axis=1)), folder)
         rows = windows.rows
         people = [windows.subjects[row] for row in rows] if subjects is None else [subjects[row] for row in rows]
         held = hold_out(subject_codes(people), labelled[rows], settings.validation, seed)
@@ -112,7 +110,7 @@ def adapt_expert(
             f"{after:.4f} with LoRA; 1 is the trivial answer). Nothing was kept; use {expert} frozen"
         )
     known = sorted({person for person in people if person is not None})
-    return write_adapter(
+    return keep_adapter(
         full,
         work.config(),
         work.kept,
@@ -131,60 +129,13 @@ def adapt_expert(
     )
 
 
-@dataclass(frozen=True)
-class _Windows:
-    """Prepared windows of many recordings, in a file that is mapped into memory.
-
-    rows : of the recordings that could be read and taken;  first : where each one's windows begin, and the end.
-    refused : why the others were not.
-    """
-
-    data: npt.NDArray[np.float32]
-    rows: Rows
-    first: Rows
-    subjects: Mapping[int, str | None]
-    refused: Sequence[str]
-
-    @classmethod
-    def of(cls, expert: Published, items: Sequence[Item], wanted: Rows, folder: str) -> "_Windows":
-        rows, first, subjects, refused, shape = [], [0], {}, [], None
-        with open(f"{folder}/windows", "wb") as file:
-            for row in wanted.tolist():
-                try:
-                    recording = _read(items[row])
-                    reason = expert.refusal(recording)
-                    part = expert.prepare([recording]).windows if reason is None else np.empty(0, np.float32)
-                except (EnECGError, OSError) as error:
-                    reason = str(error)
-                if reason is not None:
-                    refused.append(reason)
-                    continue
-                file.write(np.ascontiguousarray(part, dtype=np.float32).data)
-                rows.append(row)
-                first.append(first[-1] + len(part))
-                subjects[row], shape = recording.subject, part.shape[1:]
-        if shape is None:
-            why = f": {refused[0]}" if refused else ""
-            raise FitError(f"{expert.card.name} can take none of the {len(wanted)} recordings that have a label{why}")
-        data = np.memmap(f"{folder}/windows", np.float32, "r", shape=(first[-1], *shape))
-        return cls(data, np.array(rows, np.intp), np.array(first, np.intp), subjects, refused)
-
-    def of_places(self, places: Rows) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Windows of these recordings, and the place in `places` that each belongs to."""
-        import torch
-
-        spans = [np.arange(self.first[place], self.first[place + 1]) for place in places]
-        owner = np.repeat(np.arange(len(places)), [len(span) for span in spans])
-        return torch.from_numpy(np.array(self.data[np.concatenate(spans)])), torch.from_numpy(owner)
-
-
 class _Work:
     """Network, head and what they learn from."""
 
     def __init__(
         self,
         expert: Published,
-        windows: _Windows,
+        windows: Prepared,
         columns: Mapping[str, Array],
         tasks: Sequence[Task],
         held: npt.NDArray[np.bool_],
@@ -342,14 +293,6 @@ def _row(dim: int, start: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]"
 def _batches(places: Rows, size: int) -> Iterator[Rows]:
     for start in range(0, len(places), size):
         yield places[start : start + size]
-
-
-def _read(item: Item) -> Recording:
-    from enecg.formats import RecordingFile
-
-    if isinstance(item, Recording):
-        return item
-    return (item if isinstance(item, LazyRecording) else RecordingFile(item)).read()
 
 
 def _stale(losses: Sequence[float], patience: int) -> bool:

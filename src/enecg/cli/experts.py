@@ -42,10 +42,10 @@ def command() -> None:
 @json_option()
 def show(name: str | None, as_json: bool) -> int:
     """List the experts, or show the card of one."""
-    from enecg.experts import adapted_names, expert_names, get_expert
+    from enecg.experts import expert_names, get_expert, variant_names
 
     experts = []
-    listed = [*expert_names(), *adapted_names()]
+    listed = [*expert_names(), *variant_names()]
     for one in listed if name is None else [name]:
         try:
             experts.append(get_expert(one))

@@ -19,19 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from enecg.errors import ExpertError, WeightsError
-from enecg.experts._adapter import Adapted, adapted_card, merge_adapter, read_note
-from enecg.experts._contract import Array, Expert, Inputs, in_batches
-from enecg.experts._torch import denormals_flushed
+from enecg.experts._adapter import merge_adapter
+from enecg.experts._contract import Array, Inputs, in_batches
+from enecg.experts._network import RANDOM, RANDOM_CAVEAT, NetworkExpert
+from enecg.experts._variant import Note, variant_card
 from enecg.weights import Kept, Layout, Origin, find_kept, fit_state, layout_of, load_kept, pull_weights
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from enecg.experts._backends import Compute
-
-RANDOM = ("random", "tiny")
-RANDOM_CAVEAT = "random weights: it knows nothing"
-BACKENDS = ("torch fp32", "torch bf16", "compile fp32", "compile bf16", "openvino fp32", "openvino bf16")
 
 
 class Size(Protocol):
@@ -63,17 +58,13 @@ class Labels:
         return tuple(line for line in text.splitlines() if not line.startswith("#"))
 
 
-class Published(Expert):
+class Published(NetworkExpert):
     """An expert with published weights.
 
-    weights : "pulled" (by `enecg experts pull`), or, to try what is around the weights, "random" ones in the published
-    size or "tiny" ones in a size that costs nothing. The expert then bears another name, `<name>:random`, so that
-    nothing made with it can be taken for the real one.
-    backend : what computes it, one of `backends`. All but plain torch are made ready when it first embeds after it was
-    loaded, which takes seconds, or minutes where torch compiles it for the first time on a machine.
+    weights : "pulled" (by `enecg experts pull`), "random" or "tiny";  backend : as every network's (`NetworkExpert`).
     accept_licence : the terms of weights that ask for it; not needed where they were accepted when pulled.
-    adapter : name under which LoRA inside its attention was trained (`adapting.adapt_expert`); it is merged when
-    loaded, and the expert is another one, `<name>+<adapter>`, that has seen what trained the adapter.
+    variant : name under which LoRA inside its attention was trained (`adapting.adapt_expert`); it is merged when
+    loaded, and the expert is another one, `<name>+<variant>`, that has seen what trained the adapter.
     """
 
     origin: ClassVar[Origin]
@@ -82,23 +73,16 @@ class Published(Expert):
     unused: ClassVar[tuple[str, ...]] = ()
     """Patterns of published tensors that the embedding does not need; they are not kept."""
     labels: ClassVar[Labels | None] = None
-    backends: ClassVar[tuple[str, ...]] = BACKENDS
-    attention: ClassVar[str] = ""
-    """Which linear layers are the attention's, a regular expression of their whole names; empty: none to adapt."""
 
     def __init__(
         self,
         weights: str = "pulled",
         backend: str = "torch fp32",
         accept_licence: bool = False,
-        adapter: str = "",
+        variant: str = "",
     ) -> None:
-        card = type(self).card
-        if weights not in ("pulled", *RANDOM):
-            raise ExpertError(f"{card.name}: weights={weights!r}; expected 'pulled', 'random' or 'tiny'")
-        if backend not in self.backends:
-            raise ExpertError(f"{card.name}: backend {backend!r}; expected one of {', '.join(self.backends)}")
-        self.weights, self.backend, self._accepted = weights, backend, accept_licence
+        super().__init__(weights, "pulled", backend)
+        card, self._accepted = type(self).card, accept_licence
         self.card = card
         if weights in RANDOM:
             size = self.tiny if weights == "tiny" else self.size
@@ -107,13 +91,12 @@ class Published(Expert):
             )
         elif self.origin.terms:
             self.card = replace(card, caveats=(*card.caveats, self.origin.terms))
-        self._compute: Compute | None = None
         self._base = self.card.name
-        self._adapted: Adapted | None = None
-        if adapter:
-            self.card = replace(self.card, name=f"{self._base}+{adapter}")
-            self._adapted = read_note(self.card.name)
-            self.card = adapted_card(self.card, self._adapted)
+        self._note: Note | None = None
+        if variant:
+            name = f"{self._base}+{variant}"
+            self._note = Note.read(name)
+            self.card = variant_card(self.card, name, self._note, f"adapted to {', '.join(self._note.tasks)}")
 
     @staticmethod
     @abstractmethod
@@ -152,7 +135,7 @@ class Published(Expert):
     def weights_digest(self) -> str:
         """Of the tensors' names and values, and the adapter's. Raises WeightsError where the weights are not here."""
         base = self._base_digest
-        return base if self._adapted is None else f"{base}+{self._adapted.sha256}"
+        return base if self._note is None else f"{base}+{self._note.sha256}"
 
     @property
     def _base_digest(self) -> str:
@@ -170,18 +153,6 @@ class Published(Expert):
                 "--accept-licence, or say accept_licence=True"
             )
         return kept.content
-
-    def embed_windows(self, windows: Array) -> Array:
-        """Embeddings [window, dim]."""
-        import torch
-
-        with torch.inference_mode(), denormals_flushed():
-            if self._compute is None:
-                # Imported now, since it imports torch.
-                from enecg.experts._backends import computed_by
-
-                self._compute = computed_by(self.backend, self._network, windows.shape)
-            return np.asarray(self._compute(torch.from_numpy(windows)).numpy(), dtype=np.float32)
 
     def embed_and_answer(self, inputs: Inputs) -> tuple[Array, Array]:
         """Embeddings [recording, dim], and the model's own answers: probabilities [recording, label].
@@ -215,15 +186,6 @@ class Published(Expert):
         sporadic = np.array([name in self.labels.sporadic for name in self.labels.names])
         return np.where(sporadic, largest, mean)
 
-    def release(self) -> None:
-        """Let go of the network, and of what computes it."""
-        self._compute = None
-        self.__dict__.pop("_network", None)
-
-    @cached_property
-    def _network(self) -> Any:
-        return self.fresh_network().requires_grad_(False)
-
     def fresh_network(self) -> "nn.Module":
         """The network with its weights, and the adapter's product in them, in evaluation mode; nobody else's.
 
@@ -243,6 +205,6 @@ class Published(Expert):
                 network = self.network(self.size)
             # What is not kept stays on the meta device and costs nothing; it is never read.
             network.load_state_dict(state, strict=False, assign=True)
-        if self._adapted is not None:
+        if self._note is not None:
             merge_adapter(network, self.card.name, digest)
         return network.eval()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from enecg.errors import ExpertError, WeightsError
 from enecg.experts._contract import Expert
+from enecg.experts._network import NetworkExpert
 from enecg.experts._published import Published
 from enecg.signal.leads import derivable
 from enecg.weights import find_kept
@@ -45,6 +46,11 @@ HOMES = {
 }
 """The module of this folder that registers each name; it is imported when the expert is asked for."""
 
+NETWORKS = {"s4d": "learned.s4d", "vit": "learned.vit"}
+"""Networks of our own, likewise. No weights of theirs ship, so they are listed where somebody has trained them."""
+
+_HOMES = HOMES | NETWORKS
+
 E = TypeVar("E", bound=Expert)
 
 _experts: dict[str, type[Expert]] = {}
@@ -53,7 +59,8 @@ _experts: dict[str, type[Expert]] = {}
 def register_expert(expert: type[E]) -> type[E]:
     """Class decorator: make an expert known by its card's name. Raises ExpertError for a name that is taken."""
     name = expert.card.name
-    if name in _experts or (name in HOMES and expert.__module__ != f"enecg.experts.{HOMES[name]}"):
+    own = expert.__module__.removeprefix("enecg.experts.")
+    if name in _experts or _HOMES.get(name, own) != own:
         raise ExpertError(f"an expert named {name!r} is registered already; give yours another name")
     _experts[name] = expert
     return expert
@@ -62,7 +69,7 @@ def register_expert(expert: type[E]) -> type[E]:
 def expert_names() -> tuple[str, ...]:
     """All experts that can be asked for, sorted."""
     _load_others()
-    return tuple(sorted({*HOMES, *_experts}))
+    return _names()
 
 
 def published_names() -> tuple[str, ...]:
@@ -83,28 +90,28 @@ def experts_for(leads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     What was known when it was first asked for these leads.
     """
     there = {*leads, *derivable(leads)}
-    kinds = {name: _find(name) for name in sorted({*HOMES, *_experts})}
+    kinds = {name: _find(name) for name in _names()}
     able = {name: kind for name, kind in kinds.items() if kind and _takes(kind, there)}
     here = tuple(name for name, kind in able.items() if not issubclass(kind, Published) or _pulled(name))
     return here, tuple(name for name in able if name not in here)
 
 
 def get_expert(name: str, **options: Any) -> Expert:
-    """A new instance of the expert with this name; `<name>:random`, `<name>:tiny`, `<name>+<adapter>` as in Published.
+    """A new instance of the expert with this name; `<name>:random`, `<name>:tiny`, `<name>+<variant>` as in Published.
 
     options : of an expert with published weights, such as `backend` and `accept_licence`.
     Raises ExpertError, with the nearest names, if there is none, or for an option that the expert does not have.
     """
-    base, weights, adapter = split_name(name)
+    base, weights, variant = split_name(name)
     kind = _find(base)
-    if kind is None or (base != name and not issubclass(kind, Published)):
+    if kind is None or (base != name and not issubclass(kind, NetworkExpert)):
         names = expert_names()
         near = difflib.get_close_matches(base, names, n=3) or names
         raise ExpertError(f"unknown expert {name!r}. Did you mean {', '.join(near)}? `enecg experts` lists all")
     if weights:
         options["weights"] = weights
-    if adapter:
-        options["adapter"] = adapter
+    if variant:
+        options["variant"] = variant
     unknown = [option for option in options if option not in inspect.signature(kind).parameters]
     if unknown:
         raise ExpertError(f"{name}: has no option {unknown[0]}")
@@ -112,17 +119,21 @@ def get_expert(name: str, **options: Any) -> Expert:
 
 
 def split_name(name: str) -> tuple[str, str, str]:
-    """`<base>:<weights>+<adapter>` as its three parts; those that are not said are empty."""
-    front, _, adapter = name.partition("+")
+    """`<base>:<weights>+<variant>` as its three parts; those that are not said are empty."""
+    front, _, variant = name.partition("+")
     base, _, weights = front.partition(":")
-    return base, weights, adapter
+    return base, weights, variant
 
 
 def is_registered(name: str) -> bool:
     """Whether another process would find an expert by this name."""
-    base, weights, adapter = split_name(name)
+    base, weights, variant = split_name(name)
     kind = _find(base)
-    return kind is not None and (not (weights or adapter) or issubclass(kind, Published))
+    return kind is not None and (not (weights or variant) or issubclass(kind, NetworkExpert))
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(sorted({*HOMES, *_experts} - {*NETWORKS}))
 
 
 def _takes(kind: type[Expert], leads: set[str]) -> bool:
@@ -137,8 +148,8 @@ def _pulled(name: str) -> bool:
 
 
 def _find(name: str) -> type[Expert] | None:
-    if name in HOMES:
-        import_module(f"enecg.experts.{HOMES[name]}")
+    if name in _HOMES:
+        import_module(f"enecg.experts.{_HOMES[name]}")
     elif name not in _experts:
         _load_others()
     return _experts.get(name)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from enecg.errors import RecordingError
 
 Array = npt.NDArray[np.float32]
-Padding = Literal["repeat", "zero", "edge"]
+Padding = Literal["repeat", "zero", "edge", "missing"]
 
 
 def fill_gaps(signal: Array) -> Array:
@@ -47,7 +47,7 @@ def fit_length(signal: Array, n: int, pad: Padding = "repeat") -> Array:
     """The first `n` samples; a shorter signal is lengthened at its end: [..., n].
 
     pad : "repeat" starts the signal again (rhythm and amplitude statistics stay), "zero" appends zeros, "edge" holds
-    the last sample.
+    the last sample, "missing" appends NaN.
     """
     length = signal.shape[-1]
     if length >= n:
@@ -55,7 +55,9 @@ def fit_length(signal: Array, n: int, pad: Padding = "repeat") -> Array:
     if pad == "repeat":
         return signal[..., np.arange(n) % length]
     width = [(0, 0)] * (signal.ndim - 1) + [(0, n - length)]
-    return np.pad(signal, width, mode="edge" if pad == "edge" else "constant")
+    if pad == "edge":
+        return np.pad(signal, width, mode="edge")
+    return np.pad(signal, width, constant_values=np.nan if pad == "missing" else 0.0)
 
 
 def cut(signal: Array, n: int, pad: Padding = "repeat") -> Array:

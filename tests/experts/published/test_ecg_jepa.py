@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from enecg.experts import get_expert
-from enecg.experts.published._layers import patches
+from enecg.experts._layers import patches
 from enecg.experts.published.ecg_jepa import PATCH, Size, position_table, same_lead_or_patch
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.signal.resample import resample_fourier

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from enecg.experts.published._layers import attend
+from enecg.experts._layers import attend
 
 
 class _Attention(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 from torch.nn.utils.parametrizations import weight_norm
 
-from enecg.experts.published._layers import attend
+from enecg.experts._layers import attend
 
 N_HALVINGS = 4
 

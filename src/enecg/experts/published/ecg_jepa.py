@@ -19,10 +19,10 @@ from torch.nn.functional import gelu
 
 from enecg.experts._card import Card
 from enecg.experts._contract import Array, Inputs
+from enecg.experts._layers import attend, patches, sine_positions
 from enecg.experts._published import Published
 from enecg.experts._registry import register_expert
 from enecg.experts._windows import joined, wanted_leads
-from enecg.experts.published._layers import attend, patches, sine_positions
 from enecg.recording import Recording
 from enecg.signal.resample import resample_fourier
 from enecg.signal.windows import cut, fill_gaps

@@ -24,10 +24,10 @@ from torch.nn.functional import gelu, rms_norm
 
 from enecg.experts._card import Card
 from enecg.experts._contract import Array, Inputs
+from enecg.experts._layers import attend, patches, sine_positions
 from enecg.experts._published import Published
 from enecg.experts._registry import register_expert
 from enecg.experts._windows import joined, wanted_leads
-from enecg.experts.published._layers import attend, patches, sine_positions
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.signal.scale import PER_LEAD, zscore
 from enecg.signal.windows import cut, fill_gaps

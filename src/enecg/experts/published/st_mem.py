@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from enecg.experts._card import Card
 from enecg.experts._contract import Array, Inputs
+from enecg.experts._layers import sine_positions
 from enecg.experts._published import Published
 from enecg.experts._registry import register_expert
 from enecg.experts._windows import joined, wanted_leads
-from enecg.experts.published._layers import sine_positions
 from enecg.experts.published._vit import ATTENTION, Block
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.signal.resample import resample_fourier
