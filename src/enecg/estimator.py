@@ -29,6 +29,7 @@ from enecg.inputs import (
     nameable,
     only_simulated,
     path_of,
+    seen_rows,
     several,
     subject_digests,
     training_summary,
@@ -180,6 +181,7 @@ class EnECG:
                 experts=self.expert_names(),
                 gate=self.gate_input().card.name,
                 validation=validation,
+                seen=self._seen(embedded),
                 recipe=self.recipe,
                 seed=self.seed,
                 settings=self.settings,
@@ -263,8 +265,15 @@ class EnECG:
             embedded = with_subjects(embedded, subjects)
         column = encode_targets(task, targets, len(embedded.ids))
         warn_of_subjects(embedded)
-        settings = self.settings
-        self.ensemble_ = extend_ensemble(self.ensemble_, task, embedded, column, seed=self.seed, settings=settings)
+        self.ensemble_ = extend_ensemble(
+            self.ensemble_,
+            task,
+            embedded,
+            column,
+            seen=self._seen(embedded),
+            seed=self.seed,
+            settings=self.settings,
+        )
         if only_simulated(embedded, labelled_rows(column)):
             self.simulated_tasks_ |= {task.name}
         self.seen_subjects_ |= subject_digests(embedded)
@@ -334,6 +343,10 @@ class EnECG:
             if not refused.any():
                 return embedded
             able &= ~refused
+
+    def _seen(self, embedded: Embedded) -> npt.NDArray[np.bool_]:
+        """Recordings of people whom an expert has learned from."""
+        return seen_rows(embedded.subjects, [expert.card for expert in self.fitted_experts()])
 
     def _store(self) -> Store | None:
         return Store(self.store) if isinstance(self.store, (str, Path)) else self.store

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import FitError, RecordingError, TaskError
-from enecg.experts import Expert
+from enecg.experts import Card, Expert
 from enecg.predictions import COLUMNS
 from enecg.recording import LazyRecording, Recording
 from enecg.store import Embedded, as_items
@@ -158,6 +158,24 @@ def warn_of_subjects(embedded: Embedded) -> None:
 def subject_digest(subject: str) -> str:
     """16 hexadecimal digits that stand for a subject (`cohort:patient`) where its name need not be known."""
     return hashlib.sha256(subject.encode()).hexdigest()[:16]
+
+
+def seen_rows(subjects: Sequence[str | None], cards: Iterable[Card]) -> npt.NDArray[np.bool_]:
+    """Whose recordings one of these experts is known to have learned from, with or without labels: bool [recording].
+
+    Simulated people of other seeds are other people: who learned from the simulator has not met these.
+    """
+    known = list(cards)
+    cohorts = {name for card in known for name in card.seen} - {"simulated"}
+    people = frozenset[str]().union(*(card.seen_subjects for card in known))
+    return np.array(
+        [
+            subject is not None
+            and (subject.partition(":")[0] in cohorts or (bool(people) and subject_digest(subject) in people))
+            for subject in subjects
+        ],
+        dtype=bool,
+    )
 
 
 def subject_digests(embedded: Embedded) -> frozenset[str]:

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from enecg.ensemble import JointSettings, extend_ensemble
+from enecg.ensemble._joint import SeenWarning
 from enecg.ensemble._splits import folds_of, hold_out, subject_codes
 from enecg.ensemble._targets import TargetSpace
 from enecg.ensemble._train_head import Split, train_head
@@ -374,3 +375,71 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason(make_embedded, fit, ta
     assert isinstance(settings, JointSettings)
     with pytest.raises(FitError, match=message):
         fit(embedded, columns, chosen, validation=held, settings=settings)
+
+
+# -- experts that have learned from some of the subjects --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def memorised(make_embedded):
+    """Two experts and a flag: e0 tells it well, of everyone; e1 a little, but of whom it has seen it knows by heart.
+
+    Returns a function of the rows that e1 has seen: embeddings and labels.
+    """
+
+    def make(seen):
+        n = len(seen)
+        embedded = make_embedded(n, (10, 10), seed=5)
+        rng = np.random.default_rng(5)
+        honest = embedded.embeddings["e0"][:, 0]
+        flag = (honest + rng.normal(size=n) > 0).astype(np.float32)
+        told = 2 * flag - 1
+        embedded.embeddings["e1"][:, 0] = np.where(seen, told, 0.3 * told + rng.normal(size=n))
+        return embedded, {"flag": flag[:, None]}
+
+    return make
+
+
+FLAG = Task("flag", "binary")
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_an_expert_that_knows_the_training_subjects_by_heart_counts_for_what_it_tells_of_others(memorised, fit, share):
+    n = 900
+    validation = np.zeros(n, dtype=bool)
+    validation[600:] = True
+    seen = ~validation & (np.random.default_rng(0).random(n) < share)
+    embedded, told = memorised(seen)
+    blind = fit(embedded, told, [FLAG], validation=validation)
+    aware = fit(embedded, told, [FLAG], validation=validation, seen=seen)
+    assert np.exp(blind.gate.prior["flag"])[1] > np.exp(aware.gate.prior["flag"])[1] + 0.15
+
+
+def test_who_has_been_seen_by_nobody_calibrates(memorised, fit):
+    n = 900
+    validation = np.zeros(n, dtype=bool)
+    validation[600:] = True
+    embedded, told = memorised(~validation)
+    new, truth = memorised(np.zeros(500, dtype=bool))
+    blind = fit(embedded, told, [FLAG], validation=validation).predict(new)["flag"]
+    aware = fit(embedded, told, [FLAG], validation=validation, seen=~validation).predict(new)["flag"]
+
+    def loss(answers):
+        p = np.clip(answers.value[:, 0], 1e-6, 1 - 1e-6)
+        y = truth["flag"][:, 0]
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+    assert loss(aware) < 0.69
+    assert loss(blind) > 1.1 * loss(aware)
+
+
+def test_that_no_one_is_left_to_say_how_good_the_experts_are_is_told(memorised, fit):
+    embedded, told = memorised(np.ones(300, dtype=bool))
+    with pytest.warns(SeenWarning, match="too optimistic"):
+        fit(embedded, told, [FLAG], seen=np.ones(300, dtype=bool))
+
+
+def test_nothing_changes_where_no_training_subject_was_seen(memorised, fit):
+    embedded, told = memorised(np.zeros(300, dtype=bool))
+    one, other = (fit(embedded, told, [FLAG], seen=seen) for seen in (None, np.zeros(300, dtype=bool)))
+    assert same(one.predict(embedded), other.predict(embedded))

@@ -244,7 +244,7 @@ def test_an_expert_that_has_seen_the_cohort_is_refused_or_flagged(people, model,
     real = replace(some, name="hospital", simulated=False)
     model = model.clone().set_params(experts=(Travelled(), "measurements"), tasks=("sex",))
     fold = cross_validation(real, ["sex"], 2)[0]
-    with pytest.raises(LeakageError, match=r"travelled was trained on cohort hospital \(or does not say\)"):
+    with pytest.raises(LeakageError, match=r"travelled was trained on subjects of cohort hospital \(or does not say\)"):
         evaluate(model, real, rounds=[[fold]])
     found = evaluate(model, real, rounds=[[fold]], allow_seen=True)
     assert all(row["seen_by"] == ["travelled"] for row in found.rows)

@@ -1,5 +1,6 @@
 """Recipe "joint": cross-fitted heads on all tasks together, convex prior, gate, calibration; one task more later."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,13 @@ Rows = npt.NDArray[np.intp]
 
 VALIDATION_SHARE = 1 / 8
 
+ENOUGH = 200
+"""Labels of a task, of subjects that no expert has seen, that suffice to weigh and calibrate by them alone."""
+
+
+class SeenWarning(UserWarning):
+    """Experts have learned from all subjects that could say how good they are."""
+
 
 @dataclass(frozen=True)
 class JointSettings:
@@ -38,17 +46,30 @@ class JointSettings:
 
 @dataclass(frozen=True)
 class _Roles:
-    """What each recording does. fold : -1 where not trained on;  validation : bool, makes choices."""
+    """What each recording does.
+
+    fold : of those that heads are trained on, else -1;  validation : bool, makes choices;
+    weighed : fold of those whose honest answers decide prior, gate and calibration, else -1: those that heads are
+    trained on, unless an expert has seen them; then some that only ever answer.
+    """
 
     fold: Rows
     validation: Mask
+    weighed: Rows
 
     def split(self, present: Mask) -> Split:
-        return Split(np.where(present, self.fold, -1), np.flatnonzero(self.validation & present))
+        asked = (self.weighed >= 0) & (self.fold < 0)
+        return Split(
+            np.where(present, self.fold, -1), np.flatnonzero(self.validation & present), np.flatnonzero(asked & present)
+        )
 
     @property
     def fitted(self) -> Mask:
         return self.fold >= 0
+
+    @property
+    def weighing(self) -> Mask:
+        return self.weighed >= 0
 
 
 def fit_joint(
@@ -59,13 +80,17 @@ def fit_joint(
     experts: Sequence[str],
     gate: str,
     validation: Mask | None,
+    seen: Mask | None,
     seed: int,
     settings: JointSettings,
     watch: Callable[[str, float], None],
 ) -> Ensemble:
-    """Train heads, prior, gate and calibration. targets : by task, encoded [recording, output]."""
+    """Train heads, prior, gate and calibration.
+
+    targets : by task, encoded [recording, output];  seen : bool [recording], whether an expert has learned from it.
+    """
     present = np.column_stack([embedded.present[name] for name in experts])
-    roles = _roles(embedded, targets, np.asarray(present.any(axis=1)), validation, settings.n_folds, seed)
+    roles = _roles(embedded, targets, np.asarray(present.any(axis=1)), validation, seen, settings.n_folds, seed)
     spaces = {task.name: TargetSpace.of(task, targets[task.name][roles.fitted]) for task in tasks}
     wanted = {name: space.targets(targets[name]) for name, space in spaces.items()}
     _check_validation(wanted, roles)
@@ -82,7 +107,7 @@ def fit_joint(
     watch("gate and calibration", len(experts) / (len(experts) + 1))
     prior = {
         name: np.log(
-            convex_weights(honest[name][roles.fitted], present[roles.fitted], wanted[name][roles.fitted], space)
+            convex_weights(honest[name][roles.weighing], present[roles.weighing], wanted[name][roles.weighing], space)
         )
         for name, space in spaces.items()
     }
@@ -91,16 +116,16 @@ def fit_joint(
     parts = (prior, x, n_leads, honest, present, wanted, spaces)
     there = present.any(axis=1)
     checked = np.flatnonzero(roles.validation & there)
-    final, epoch = train_gate(*parts, np.flatnonzero(roles.fitted & there), checked, settings.gate, seed)
+    final, epoch = train_gate(*parts, np.flatnonzero(roles.weighing & there), checked, settings.gate, seed)
     logits = final.logits(x, list(spaces))
     if epoch > 0:
         # The gate has seen these answers: for calibration, each fold is weighed by a gate that has not.
         for fold in range(settings.n_folds):
-            rest = np.flatnonzero(roles.fitted & there & (roles.fold != fold))
+            rest = np.flatnonzero(roles.weighing & there & (roles.weighed != fold))
             other, _ = train_gate(*parts, rest, checked, settings.gate, seed)
             for name, own_logits in other.logits(x, list(spaces)).items():
-                logits[name][roles.fold == fold] = own_logits[roles.fold == fold]
-    calibrations = _calibrations(honest, logits, present, wanted, spaces, roles.fitted)
+                logits[name][roles.weighed == fold] = own_logits[roles.weighed == fold]
+    calibrations = _calibrations(honest, logits, present, wanted, spaces, roles.weighing)
     notes: dict[str, Any] = {
         "experts": {
             name: {
@@ -115,16 +140,23 @@ def fit_joint(
 
 
 def add_task(
-    ensemble: Ensemble, task: Task, embedded: Embedded, column: Array, *, seed: int, settings: JointSettings
+    ensemble: Ensemble,
+    task: Task,
+    embedded: Embedded,
+    column: Array,
+    *,
+    seen: Mask | None,
+    seed: int,
+    settings: JointSettings,
 ) -> Ensemble:
     """One more task on the same scalers, trunks and gate encoder; nothing of the others changes.
 
-    column : encoded labels [recording, output].
+    column : encoded labels [recording, output];  seen : as in `fit_joint`.
     """
     experts = ensemble.experts
     present = ensemble.present(embedded)
     n_folds = len(next(iter(ensemble.heads.values())).members)
-    roles = _roles(embedded, {task.name: column}, np.asarray(present.any(axis=1)), None, n_folds, seed)
+    roles = _roles(embedded, {task.name: column}, np.asarray(present.any(axis=1)), None, seen, n_folds, seed)
     space = TargetSpace.of(task, column[roles.fitted])
     wanted = {task.name: space.targets(column)}
     heads = {}
@@ -136,11 +168,11 @@ def add_task(
         new, own = train_head(rows, wanted, {task.name: space}, split, settings.head, seed + place, existing=head)
         heads[expert] = head.joined(new)
         honest[:, place] = own[task.name]
-    fitted = roles.fitted
-    weights = convex_weights(honest[fitted], present[fitted], wanted[task.name][fitted], space)
+    weighing = roles.weighing
+    weights = convex_weights(honest[weighing], present[weighing], wanted[task.name][weighing], space)
     gate = replace(ensemble.gate, prior={**ensemble.gate.prior, task.name: np.log(weights)})
     logits = {task.name: np.tile(np.log(weights), (len(embedded), 1))}
-    found = _calibrations({task.name: honest}, logits, present, wanted, {task.name: space}, fitted)
+    found = _calibrations({task.name: honest}, logits, present, wanted, {task.name: space}, weighing)
     note = {
         "weights": {expert: round(float(w), 4) for expert, w in zip(experts, weights, strict=True)},
         "linear_share": {expert: heads[expert].linear[task.name].share for expert in experts},
@@ -157,7 +189,13 @@ def add_task(
 
 
 def _roles(
-    embedded: Embedded, targets: Mapping[str, Array], usable: Mask, validation: Mask | None, n_folds: int, seed: int
+    embedded: Embedded,
+    targets: Mapping[str, Array],
+    usable: Mask,
+    validation: Mask | None,
+    seen: Mask | None,
+    n_folds: int,
+    seed: int,
 ) -> _Roles:
     if n_folds < 2:
         raise FitError(f"n_folds {n_folds}; expected 2 at least, so that every recording is answered by a stranger")
@@ -178,7 +216,28 @@ def _roles(
     if n_subjects < n_folds:
         raise FitError(f"{n_subjects} subjects are left to train on; expected {n_folds} at least, one for each fold")
     fold[fitted] = folds_of(codes[fitted], n_folds, seed, labelled[fitted])
-    return _Roles(fold, held)
+    if seen is None or not (seen & fitted).any():
+        return _Roles(fold, held, fold)
+    weighed = np.where(seen, -1, fold)
+    if (labelled[weighed >= 0].sum(axis=0) >= np.minimum(ENOUGH, labelled[fitted].sum(axis=0))).all():
+        return _Roles(fold, held, weighed)
+    # Too few are left: half of those that validate, whom no expert may have seen, weigh instead of choosing.
+    able = held & ~seen
+    asked = np.zeros(len(usable), dtype=bool)
+    if able.any():
+        asked[able] = hold_out(codes[able], labelled[able], 0.5, seed)
+    if not labelled[asked].any(axis=0).all():
+        warnings.warn(
+            "experts have learned from (nearly) all of these subjects, so how much each counts, and how sure answers "
+            "are, is taken from answers about people whom they know: both are too optimistic. Pass validation= with "
+            "subjects that no expert has seen",
+            SeenWarning,
+            stacklevel=2,
+        )
+        return _Roles(fold, held, fold)
+    weighed = np.full(len(usable), -1, dtype=np.intp)
+    weighed[asked] = folds_of(codes[asked], n_folds, seed, labelled[asked])
+    return _Roles(fold, held & ~asked, weighed)
 
 
 def _check_validation(wanted: Mapping[str, Array], roles: _Roles) -> None:
@@ -202,11 +261,11 @@ def _calibrations(
     present: Mask,
     wanted: Mapping[str, Array],
     spaces: Mapping[str, TargetSpace],
-    fitted: Mask,
+    weighing: Mask,
 ) -> dict[str, dict[int, Calibration]]:
     """By task and number of experts, from out-of-fold answers weighed as they will be."""
     found: dict[str, dict[int, Calibration]] = {name: {} for name in spaces}
-    rows = np.flatnonzero(fitted & present.any(axis=1))
+    rows = np.flatnonzero(weighing & present.any(axis=1))
     here = present[rows]
     for k in range(1, present.shape[1] + 1):
         chosen = choose({name: own[rows] for name, own in logits.items()}, here, k)

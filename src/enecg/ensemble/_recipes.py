@@ -43,6 +43,7 @@ def fit_ensemble(
     experts: Sequence[str],
     gate: str,
     validation: npt.NDArray[np.bool_] | None = None,
+    seen: npt.NDArray[np.bool_] | None = None,
     recipe: str = "joint",
     seed: int = 0,
     settings: Settings | None = None,
@@ -51,7 +52,9 @@ def fit_ensemble(
     """Train an ensemble.
 
     targets : by task, encoded labels [recording, output], NaN rows where missing;  experts : names of embeddings;
-    gate : name of the gate's input;  validation : bool [recording], those that make choices (default: a share).
+    gate : name of the gate's input;  validation : bool [recording], those that make choices (default: a share);
+    seen : bool [recording], those that an expert has learned from: where others are there, they alone decide how much
+    experts count and how sure answers are (recipe "joint"; "paper" is as published).
     watch : told of every step.
     Raises FitError for data that cannot be fitted and for an unknown recipe.
     """
@@ -68,6 +71,7 @@ def fit_ensemble(
             experts=experts,
             gate=gate,
             validation=validation,
+            seen=seen,
             seed=seed,
             settings=made,
             watch=watch,
@@ -95,6 +99,7 @@ def extend_ensemble(
     embedded: Embedded,
     column: Array,
     *,
+    seen: npt.NDArray[np.bool_] | None = None,
     seed: int = 0,
     settings: Settings | None = None,
 ) -> Ensemble:
@@ -102,4 +107,4 @@ def extend_ensemble(
     if ensemble.notes.get("recipe") == "paper":
         raise FitError("recipe 'paper' has no trunk that tasks share; fit again with the new task, or use 'joint'")
     made = settings if isinstance(settings, JointSettings) else JointSettings()
-    return add_task(ensemble, task, embedded, column, seed=seed, settings=made)
+    return add_task(ensemble, task, embedded, column, seen=seen, seed=seed, settings=made)

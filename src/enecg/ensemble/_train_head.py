@@ -44,11 +44,13 @@ class HeadSettings:
 class Split:
     """Which rows do what, for one expert.
 
-    fold : int [recording], -1 for recordings that are not trained on;  validation : rows that make choices.
+    fold : int [recording], -1 for recordings that are not trained on;  validation : rows that make choices;
+    asked : rows that do neither, and are only answered.
     """
 
     fold: Rows
     validation: Rows
+    asked: Rows = field(default_factory=lambda: np.empty(0, np.intp))
 
     def rows(self, left_out: int) -> Rows:
         """Training rows of a fold's member."""
@@ -79,14 +81,14 @@ def train_head(
     embedding : [recording, dim];  targets : by task, as TargetSpace.targets gives them.
     existing : a head whose scaler and trunks are kept; only adapters, rows and linear paths are trained.
     Returns the head and, by task, [recording, output]: out-of-fold answers on training rows, those of all members on
-    validation rows, NaN elsewhere.
+    rows that validate or are asked, NaN elsewhere.
     """
     import torch
 
     used = np.flatnonzero(split.fold >= 0)
-    used = np.sort(np.concatenate([used, split.validation]))
+    used = np.sort(np.concatenate([used, split.validation, split.asked]))
     if len(used) < len(embedding):
-        inner = Split(split.fold[used], np.searchsorted(used, split.validation))
+        inner = Split(split.fold[used], *(np.searchsorted(used, own) for own in (split.validation, split.asked)))
         head, part = train_head(
             embedding[used],
             {name: targets[name][used] for name in spaces},
@@ -247,6 +249,7 @@ def _blend(
     ]
     for fold, answer in enumerate(parts):
         honest[split.fold == fold] = answer[split.fold == fold]
-    honest[split.validation] = np.mean([answer[split.validation] for answer in parts], axis=0)
+    others = np.concatenate([split.validation, split.asked])
+    honest[others] = np.mean([answer[others] for answer in parts], axis=0)
     weight, intercept = average(kept)
     return Linear(weight, intercept.astype(np.float32), share), honest

@@ -62,11 +62,12 @@ def evaluate(
     rounds : splits given instead; the folds of a round test different recordings, and figures are means over rounds.
     paper : whether recipe "paper" is compared.
     peer : for each round another system's answers by task [recording, output], NaN where it has none.
-    Raises LeakageError for an expert that has seen the cohort (unless allow_seen, which flags every row) and for a
+    Raises LeakageError for an expert that has seen tested subjects (unless allow_seen, which flags every row) and for a
     subject on both sides of a split; FitError where a fold cannot be trained; CohortError for a peer's answers to other
     recordings.
     """
-    seen = _seen(estimator, cohort, allow_seen)
+    asked = [fold.test for round_ in rounds or () for fold in round_] or [np.ones(len(cohort), dtype=bool)]
+    seen = _seen(estimator, cohort, np.logical_or.reduce(asked), allow_seen)
     read = [*estimator.fitted_experts(), *estimator.context()]
     if paper:
         read.append(_paper_of(estimator).gate_input())
@@ -109,7 +110,7 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
 
     Raises LeakageError if a subject of the cohort was in the training set, or as `evaluate` does.
     """
-    seen = _seen(model, cohort, allow_seen)
+    seen = _seen(model, cohort, np.ones(len(cohort), dtype=bool), allow_seen)
     digests = {subject_digest(subject) for subject in cohort.subjects if subject is not None}
     both = digests & model.seen_subjects_
     if both and not allow_seen:
@@ -133,19 +134,20 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
     return found
 
 
-def _seen(estimator: EnECG, cohort: Cohort, allowed: bool) -> list[str]:
-    """Experts that have seen the cohort, or do not say."""
-    found = [expert.card.name for expert in estimator.fitted_experts() if _met(expert.card, cohort)]
+def _seen(estimator: EnECG, cohort: Cohort, tested: npt.NDArray[np.bool_], allowed: bool) -> list[str]:
+    """Experts that have seen tested subjects, or do not say. tested : bool [recording]."""
+    found = [expert.card.name for expert in estimator.fitted_experts() if _met(expert.card, cohort, tested)]
     if found and not allowed:
         raise LeakageError(
-            f"{', '.join(found)} was trained on cohort {cohort.name} (or does not say): results would be too good. "
-            "Leave it out, or allow it and have every row flagged"
+            f"{', '.join(found)} was trained on subjects of cohort {cohort.name} (or does not say): results would "
+            "be too good. Leave it out, or allow it and have every row flagged"
         )
     return found
 
 
-def _met(card: Any, cohort: Cohort) -> bool:
-    if any(subject_digest(subject) in card.seen_subjects for subject in cohort.subjects if subject is not None):
+def _met(card: Any, cohort: Cohort, tested: npt.NDArray[np.bool_]) -> bool:
+    people = (cohort.subjects[row] for row in np.flatnonzero(tested).tolist())
+    if card.seen_subjects and any(subject_digest(person) in card.seen_subjects for person in people if person):
         return True
     # Simulated people of other seeds are other people: whoever learned from the simulator has not met these.
     real = set(cohort.origins) - {"simulated"}
