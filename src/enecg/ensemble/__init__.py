@@ -11,7 +11,7 @@ from enecg.ensemble._paper import PaperSettings
 from enecg.ensemble._peft import base_network, load_adapters, save_adapters
 from enecg.ensemble._recipes import RECIPES, Watch, extend_ensemble, fit_ensemble
 from enecg.ensemble._splits import folds_of, hold_out, subject_codes
-from enecg.ensemble._targets import TargetSpace
+from enecg.ensemble._targets import TargetSpace, torch_loss
 from enecg.ensemble._trunk import sum_losses
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "save_adapters",
     "subject_codes",
     "sum_losses",
+    "torch_loss",
 ]

@@ -1,0 +1,36 @@
+"""Changes that leave an ECG the ECG of the same person, made while a network is trained."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to each window, by chance.
+
+    gain : standard deviation of the logarithm of a factor for all leads;  noise : of white noise, in the input's unit;
+    fewer_leads : share of the batches that keep only some leads, the same ones and from one to all but one;
+    shift : whether a window is turned in time: what leaves at one end comes in at the other.
+    """
+
+    gain: float = 0.1
+    noise: float = 0.05
+    fewer_leads: float = 0.5
+    shift: bool = True
+
+    def __call__(self, x: Tensor, generator: torch.Generator, stride: int = 1) -> Tensor:
+        """Another [window, lead, sample]. stride : the samples of a shift are a multiple of it."""
+        n, n_leads, n_samples = x.shape
+        if self.shift:
+            by = int(torch.randint(n_samples // stride, (), generator=generator)) * stride
+            x = x.roll(by, dims=-1)
+        # Drawn by the processor, so that a device of another kind trains on the same numbers.
+        x = x * (self.gain * torch.randn(n, 1, 1, generator=generator)).exp().to(x.device)
+        x = x + self.noise * torch.randn(x.shape, generator=generator).to(x.device)
+        if float(torch.rand((), generator=generator)) < self.fewer_leads:
+            count = int(torch.randint(1, n_leads, (), generator=generator))
+            lost = torch.randperm(n_leads, generator=generator)[count:]
+            x = x.index_fill(1, lost.to(x.device), torch.nan)
+        return x
