@@ -42,6 +42,9 @@ each task; **uniform average**, **without gate** (the prior weights alone) and *
 **top k** runs only the k experts that the gate chooses; **paper recipe** is the published training on the same
 embeddings; **peer** is aeon's MiniRocket (10,000 features) with ridge, its strength chosen on the validation
 recordings (scripts/peer.py).
+
+Speed is in [performance.md](performance.md): every expert's parameters, numbers, recordings a second and memory, and
+what faster backends change, are in its section [Published](performance.md#published).
 """
 
 PTBXL_NOTE = """PTB-XL at 100 Hz, folds 1 to 6 as at hand (13,069 recordings, 11,271 patients): folds 1 to 4 train,
