@@ -32,6 +32,16 @@ class _Command(Examples, click.Command):
     pass
 
 
+class ShownByName(Examples, click.Group):
+    """Commands about things that have names; what is none of them is the name of one to show."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`enecg experts [NAME] [--json]` is short for `enecg experts show [NAME] [--json]`."""
+        first = next((argument for argument in args if not argument.startswith("-")), None)
+        asks_help = first is None and any(name in args for name in ctx.help_option_names)
+        return super().parse_args(ctx, args if first in self.commands or asks_help else ["show", *args])
+
+
 def as_command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Decorator: a function as a command, with examples."""
     return click.command(cls=_Command, examples=examples)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from enecg.cli._common import Examples, as_command, json_option, show_json
+from enecg.cli._common import ShownByName, as_command, json_option, show_json
 from enecg.cli._data import OPTION_HELP, load_named, options_of
 
 if TYPE_CHECKING:
@@ -18,18 +18,8 @@ _WIDTH = 110
 _SHOWN = 5
 
 
-class _Cohorts(Examples, click.Group):
-    """Commands about cohorts; what is none of them is the name of a cohort to show."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`enecg cohorts [NAME] [--json]` is short for `enecg cohorts show [NAME] [--json]`."""
-        first = next((argument for argument in args if not argument.startswith("-")), None)
-        asks_help = first is None and any(name in args for name in ctx.help_option_names)
-        return super().parse_args(ctx, args if first in self.commands or asks_help else ["show", *args])
-
-
 @click.group(
-    cls=_Cohorts,
+    cls=ShownByName,
     subcommand_metavar="[NAME | check NAME PATH]",
     examples=("enecg cohorts", "enecg cohorts mimic-iv-ecg", "enecg cohorts check ptbxl ptbxl-1.0.3 --read 500"),
 )

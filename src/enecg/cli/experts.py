@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enecg.cli import _adapt
-from enecg.cli._common import Examples, as_command, json_option, show_json
+from enecg.cli._common import ShownByName, as_command, json_option, show_json
 from enecg.errors import EnECGError, ExpertError, WeightsError
 
 if TYPE_CHECKING:
@@ -18,18 +18,8 @@ if TYPE_CHECKING:
 _WIDTH = 110
 
 
-class _Experts(Examples, click.Group):
-    """Commands about experts; what is none of them is the name of an expert to show."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`enecg experts [NAME] [--json]` is short for `enecg experts show [NAME] [--json]`."""
-        first = next((argument for argument in args if not argument.startswith("-")), None)
-        asks_help = first is None and any(name in args for name in ctx.help_option_names)
-        return super().parse_args(ctx, args if first in self.commands or asks_help else ["show", *args])
-
-
 @click.group(
-    cls=_Experts,
+    cls=ShownByName,
     subcommand_metavar="[NAME | pull NAME | adapt NAME]",
     examples=("enecg experts", "enecg experts ecg-jepa", "enecg experts pull ecgfounder"),
 )

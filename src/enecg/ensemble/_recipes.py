@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,33 +63,17 @@ def fit_ensemble(
         raise FitError("0 recordings; expected some to learn from")
     if not tasks or not experts:
         raise FitError("no task or no expert was given; expected one of each at least")
+    shared: dict[str, Any] = {
+        "experts": experts,
+        "gate": gate,
+        "validation": validation,
+        "seed": seed,
+        "watch": watch,
+    }
     if recipe == "joint" and (settings is None or isinstance(settings, JointSettings)):
-        made = settings or JointSettings()
-        return fit_joint(
-            embedded,
-            targets,
-            tasks,
-            experts=experts,
-            gate=gate,
-            validation=validation,
-            seen=seen,
-            seed=seed,
-            settings=made,
-            watch=watch,
-        )
+        return fit_joint(embedded, targets, tasks, settings=settings or JointSettings(), seen=seen, **shared)
     if recipe == "paper" and (settings is None or isinstance(settings, PaperSettings)):
-        plan = settings or PaperSettings()
-        return fit_paper(
-            embedded,
-            targets,
-            tasks,
-            experts=experts,
-            gate=gate,
-            validation=validation,
-            seed=seed,
-            settings=plan,
-            watch=watch,
-        )
+        return fit_paper(embedded, targets, tasks, settings=settings or PaperSettings(), **shared)
     raise FitError(f"recipe {recipe!r} with settings {settings!r}; expected one of {', '.join(RECIPES)} with its own")
 
 
