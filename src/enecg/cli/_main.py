@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "Answer ECG files: one, many, or folders.",
     "evaluate": "Cross-validate and compare, by subject.",
     "embed": "Fill a store with embeddings.",
+    "pretrain": "Teach a small network, and keep it as an expert.",
     "cohorts": "List the data sets that are known, and check a copy of one.",
     "experts": "List the experts.",
     "tasks": "List the built-in tasks.",

@@ -120,7 +120,7 @@ def _weights(expert: "Expert") -> dict[str, Any]:
     from enecg.weights import find_kept
 
     if not isinstance(expert, Published):
-        return {"state": f"ships with {type(expert).__module__.partition('.')[0]}", "origin": None, "kept": None}
+        return {"state": _whence(expert), "origin": None, "kept": None}
     name, origin = type(expert).card.name, expert.origin
     found: dict[str, Any] = {
         "state": "random weights",
@@ -135,6 +135,22 @@ def _weights(expert: "Expert") -> dict[str, Any]:
         found["kept"] = None if kept is None else asdict(kept)
         found["state"] = "here" if kept else f"not here: enecg experts pull {name}"
     return found
+
+
+def _whence(expert: "Expert") -> str:
+    """Where the weights are from that nobody has published: in words."""
+    from enecg.experts._network import RANDOM, NetworkExpert
+    from enecg.experts._variant import variant_folder
+
+    name = expert.card.name
+    if isinstance(expert, NetworkExpert):
+        if "+" in name:
+            return f"trained here: {variant_folder(name)}"
+        if expert.weights in RANDOM:
+            return "random weights"
+        if not expert.card.weights_sha256:
+            return f"none ship: enecg pretrain {name} makes some"
+    return f"ships with {type(expert).__module__.partition('.')[0]}"
 
 
 def _labels(expert: "Expert") -> Sequence[str]:

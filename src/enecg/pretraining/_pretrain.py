@@ -14,7 +14,7 @@ from safetensors.torch import save
 from enecg.errors import ExpertError, FitError
 from enecg.experts import Note, expert_names, get_expert
 from enecg.experts._network import RANDOM
-from enecg.experts._registry import HOMES, split_name
+from enecg.experts._registry import NETWORKS, split_name
 from enecg.experts._variant import check_free, keep_variant, variant_folder
 from enecg.experts.learned import Learned, TokenNetwork
 from enecg.files import sweep
@@ -117,9 +117,9 @@ def pretrain(
 
 def _begun(network: str, start: str) -> Learned:
     """The expert whose weights a training begins with: random ones if `start` is empty. Raises ExpertError."""
-    base = get_expert(network) if split_name(network)[0] in expert_names() else None
+    base = get_expert(network) if split_name(network)[0] in {*NETWORKS, *expert_names()} else None
     if not isinstance(base, Learned):
-        own = ", ".join(name for name, home in HOMES.items() if home.startswith("learned."))
+        own = ", ".join(NETWORKS)
         raise ExpertError(
             f"{network} is no network of our own (expected one of {own}); `enecg experts adapt` trains LoRA inside a "
             "published one"
