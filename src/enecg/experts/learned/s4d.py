@@ -65,8 +65,8 @@ class StateSpace(nn.Module):
                     self._kept = self._response(n)
             kernel = self._kept
         # As a product with the matrix of the convolution: at some hundred tokens quicker than by spectra, both ways.
-        matrix = pad(kernel.flip(-1), (0, n - 1)).unfold(-1, n, 1)  # [channel, lag from the end, token]
-        y = torch.bmm(x.permute(2, 0, 1), matrix.flip(1).transpose(1, 2)).permute(1, 2, 0) + self.D * x
+        matrix = pad(kernel, (n - 1, 0)).unfold(-1, n, 1)  # [channel, token, token from the end]
+        y = torch.bmm(x.flip(1).permute(2, 0, 1), matrix.transpose(1, 2)).permute(1, 2, 0) + self.D * x
         return glu(self.mix(gelu(y)), dim=-1)
 
     def train(self, mode: bool = True) -> Self:
