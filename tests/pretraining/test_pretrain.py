@@ -20,7 +20,8 @@ from enecg.errors import ExpertError, FitError, LeakageError, TaskError, Weights
 from enecg.evaluation import evaluate
 from enecg.experts import get_expert, variant_names
 from enecg.inputs import subject_digest
-from enecg.pretraining import Corpus, Stage, Training, TrainSettings, pretrain
+from enecg.pretraining import Corpus, Stage, Training, TrainSettings, find_objective, plot_curves, pretrain
+from enecg.pretraining._objective import _objectives
 from enecg.pretraining._pretrain import checkpoints
 
 QUICK = TrainSettings(steps=6, batch=8, check_every=2, learning_rate=1e-2)
@@ -231,6 +232,7 @@ def test_recordings_that_cannot_be_used_are_in_the_note(shelf, some, tmp_path):
         ("nothing", {}, ExpertError, "no network of our own"),
         ("s4d:tiny", {"start": "vit:tiny"}, ExpertError, "vit:tiny is no s4d:tiny"),
         ("s4d", {"start": "s4d:tiny"}, ExpertError, "s4d:tiny is no s4d"),
+        ("s4d", {"start": "s4d", "recordings": []}, WeightsError, "no weights of it ship"),
         ("s4d:tiny", {"start": "s4d:tiny+none"}, WeightsError, "no such expert"),
         ("s4d:tiny", {"name": "../up"}, ExpertError, "expected letters, digits"),
         ("s4d:tiny", {"stages": [Stage("magic")]}, FitError, "unknown objective 'magic'; expected one of .*supervised"),
@@ -269,11 +271,23 @@ def test_altered_weights_are_refused(made, tmp_path, monkeypatch, some):
 
 
 def test_the_note_is_json_that_every_reader_reads(made, folder):
-    def refuse(word):
-        raise ValueError(word)
-
     text = (folder / "s4d:tiny+mine/variant.json").read_text()
-    assert json.loads(text, parse_constant=refuse)["after"] == made[1].after
+    assert json.loads(text, parse_constant=pytest.fail)["after"] == made[1].after
+
+
+def test_looks_before_which_nothing_could_be_learned_are_told_as_such(shelf, some, monkeypatch):
+    class Silent(find_objective("masked")):
+        def forward(self, network, batch):
+            found = super().forward(network, batch)
+            return torch.full_like(found, torch.nan) if self.training else found
+
+    monkeypatch.setitem(_objectives, "silent", Silent)
+    note = pretrain("s4d:tiny", "silent", some, [Stage("silent", QUICK)])
+    assert [row["train"] for row in note.settings["curves"]] == [None] * 3
+    assert note.after == note.before
+    text = (shelf / "s4d:tiny+silent/variant.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["settings"]["curves"] == note.settings["curves"]
+    assert plot_curves(note.settings["curves"]).axes
 
 
 def test_randomness_elsewhere_in_the_process_is_untouched(shelf, some):

@@ -203,7 +203,7 @@ def test_every_training_window_is_used_once_in_each_round(begun, corpus, batch):
 
 
 def test_the_loss_falls(begun):
-    training = begun(objective="masked", steps=45, check_every=15, batch=16)
+    training = begun(objective="masked", steps=45, check_every=15, batch=8)
     losses = [one.validation for one in training.run()]
     assert training.before > losses[0] > losses[1] > losses[2] == training.best
     assert losses[2] < 1  # that of the answer zero

@@ -18,7 +18,7 @@ _LOOKS = 10
 
 @as_command(
     "enecg pretrain s4d --as mine --objective supervised:4000 --data my-ecgs --tasks age,sex",
-    "enecg pretrain s4d --as clinic --continue s4d --objective masked:2000 --data unlabelled-ecgs",
+    "enecg pretrain s4d --as clinic --continue s4d+mine --objective masked:2000 --data unlabelled-ecgs",
     "enecg pretrain vit --as both --objective masked,supervised:4000 --data ptbxl --tasks superclass --plot curves.png",
     "enecg fit bundle --experts s4d+mine,rocket,measurements --data my-other-ecgs",
 )
@@ -42,7 +42,7 @@ _LOOKS = 10
     "start",
     metavar="EXPERT",
     default="",
-    help="Begin with the weights of this one, such as s4d or s4d+NAME.",
+    help="Begin with the weights of this one, such as s4d+NAME.",
 )
 @click.option("--warm-start", is_flag=True, help="First a short self-supervised stage on the training recordings.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)

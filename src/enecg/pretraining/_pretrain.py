@@ -1,5 +1,6 @@
 """From recordings to an expert: stages of training, one after the other, on one network."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -77,6 +78,7 @@ def pretrain(
     for stage in stages:
         if find_objective(stage.objective).labels and not asked:
             raise FitError(f"objective {stage.objective!r} needs tasks, with targets for them")
+    trained = _fresh(begun, seed)
     items = as_items(recordings)
     with tempfile.TemporaryDirectory() as room:
         with progress_bar(progress, f"{full}: reading", len(items)) as bar:
@@ -91,7 +93,6 @@ def pretrain(
                 seed=seed,
                 done=lambda: bar.advance(1),
             )
-        trained = _fresh(begun, seed)
         with progress_bar(progress, full, sum(stage.settings.steps for stage in stages)) as bar:
             found = _train(trained, corpus, stages, variant_folder(full), seed, device, bar)
     state = {key: part.detach().cpu().contiguous().clone() for key, part in trained.state_dict().items()}
@@ -184,9 +185,13 @@ def _warm_start(first: Stage) -> Stage:
 
 
 def _curves(stages: Sequence[Stage], found: Sequence[Training]) -> list[dict[str, Any]]:
-    """A row for each look at validation."""
+    """A row for each look at validation; None where no step since the last could learn, since JSON knows no NaN."""
     told = zip(stages, found, strict=True)
-    return [{"objective": stage.objective} | asdict(checked) for stage, work in told for checked in work.history]
+    rows = [(stage.objective, checked) for stage, work in told for checked in work.history]
+    return [
+        {"objective": name} | asdict(checked) | ({"train": None} if math.isnan(checked.train) else {})
+        for name, checked in rows
+    ]
 
 
 def checkpoints(full: str) -> Sequence[Path]:
