@@ -10,7 +10,7 @@ import pytest
 
 from enecg.errors import ExpertError
 from enecg.experts import Card, Expert, expert_names, get_expert, published_names, register_expert
-from enecg.experts._registry import HOMES, _experts, experts_for, is_registered, names_with_answers
+from enecg.experts._registry import HOMES, NETWORKS, _experts, experts_for, is_registered, names_with_answers
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.weights import weights_folder
 
@@ -24,10 +24,11 @@ def test_the_experts_without_download_are_there():
 
 
 def test_each_home_registers_its_experts_and_no_others():
-    for name in HOMES:
-        assert get_expert(f"{name}:tiny" if name in published_names() else name).card.name.split(":")[0] == name
+    for name in (*HOMES, *NETWORKS):
+        bare = name in ALWAYS
+        assert get_expert(name if bare else f"{name}:tiny").card.name.split(":")[0] == name
     ours = {name for name, kind in _experts.items() if kind.__module__.startswith("enecg.experts.")}
-    assert ours == set(HOMES)
+    assert ours == {*HOMES, *NETWORKS}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Small tables and weights that ship with the package, each made by a script of `scripts/` (data/README.md)."""
 
 import hashlib
-from functools import lru_cache
+import json
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -9,6 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from enecg.errors import WeightsError
+
+
+@cache
+def shipped() -> Mapping[str, Mapping[str, Any]]:
+    """By network of ours, the note of the weights that ship: sha256, seen, trained (`scripts/make_experts.py`)."""
+    path = files("enecg.data") / "learned.json"
+    found: dict[str, Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from enecg.data import shipped
 from enecg.errors import ExpertError, WeightsError
 from enecg.experts._contract import Expert
 from enecg.experts._network import NetworkExpert
@@ -47,7 +48,7 @@ HOMES = {
 """The module of this folder that registers each name; it is imported when the expert is asked for."""
 
 NETWORKS = {"s4d": "learned.s4d", "vit": "learned.vit"}
-"""Networks of our own, likewise. No weights of theirs ship, so they are listed where somebody has trained them."""
+"""Networks of our own, likewise. Those whose weights ship are experts; any can be trained (`enecg pretrain`)."""
 
 _HOMES = HOMES | NETWORKS
 
@@ -133,7 +134,7 @@ def is_registered(name: str) -> bool:
 
 
 def _names() -> tuple[str, ...]:
-    return tuple(sorted({*HOMES, *_experts} - {*NETWORKS}))
+    return tuple(sorted({*HOMES, *_experts, *NETWORKS} - {name for name in NETWORKS if name not in shipped()}))
 
 
 def _takes(kind: type[Expert], leads: set[str]) -> bool:

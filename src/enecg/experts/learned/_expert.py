@@ -4,15 +4,14 @@ Preparation: 100 Hz, ten seconds, twelve leads; a lead that is not there is miss
 Baseline is taken away (0.5 Hz), and millivolts are divided by SCALE_MV alone: how high a wave is stays to be seen.
 """
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from enecg.data import shipped, tensors
 from enecg.errors import WeightsError
 from enecg.experts._card import Card
 from enecg.experts._contract import Inputs
@@ -110,22 +109,14 @@ class Learned(NetworkExpert):
             torch.manual_seed(0)
             network = self.network(self.built)
         if self._note is not None:
-            data = read_weights(self.card.name, self._note)
+            state = load(read_weights(self.card.name, self._note))
         elif self.weights in RANDOM:
             return network.eval()
         else:
-            data = self._shipped()
-        network.load_state_dict({name: part.to(torch.float32) for name, part in load(data).items()})
+            file = tensors(f"{self.card.name}.safetensors", self.weights_digest)
+            state = {name: torch.from_numpy(part) for name, part in file.items()}
+        network.load_state_dict({name: part.to(torch.float32) for name, part in state.items()})
         return network.eval()
-
-    def _shipped(self) -> bytes:
-        digest = self.weights_digest
-        path = files("enecg.data") / f"{type(self).card.name}.safetensors"
-        data = path.read_bytes()
-        found = hashlib.sha256(data).hexdigest()
-        if found != digest:
-            raise WeightsError(f"{path}: SHA-256 {found[:12]}..., not the one that the card says; install enecg again")
-        return data
 
     @staticmethod
     def _leads(recording: Recording) -> Any:
@@ -139,7 +130,8 @@ class Learned(NetworkExpert):
 
 
 def card(name: str, summary: str, dim: int, parameters: int, citation: str) -> Card:
-    """The card of a network of our own."""
+    """The card of a network of our own, with what is known of the weights that ship, if any."""
+    note = shipped().get(name, {})
     return Card(
         name=name,
         summary=summary,
@@ -154,4 +146,6 @@ def card(name: str, summary: str, dim: int, parameters: int, citation: str) -> C
         citation=citation,
         source="scripts/make_experts.py",
         batch=1,
+        weights_sha256=note.get("sha256", ""),
+        seen=tuple(note.get("seen", ())),
     )
