@@ -24,7 +24,7 @@ class Note:
 
     base : digest of the weights that it began with;  file, sha256 : of its own.
     tasks, cohorts, n_recordings : what it learned, and from what;  refused : why other recordings were not used.
-    subjects : digests of who it learned from.
+    subjects : digests of who it learned from;  seen : whole cohorts that its teacher's experts have learned from.
     anonymous : whether recordings without a subject were among them.
     before, after : loss on validation subjects without and with what was learned.
     settings : how it was trained.
@@ -42,6 +42,7 @@ class Note:
     before: float
     after: float
     settings: Mapping[str, Any]
+    seen: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, name: str) -> "Note":
@@ -97,7 +98,7 @@ def variant_card(card: Card, name: str, note: Note, how: str) -> Card:
         card,
         name=name,
         summary=f"{card.summary}; {how} on {', '.join(note.cohorts) or 'recordings'}",
-        seen=(*card.seen, *(("unknown",) if note.anonymous else ())),
+        seen=(*dict.fromkeys((*card.seen, *note.seen)), *(("unknown",) if note.anonymous else ())),
         seen_subjects=card.seen_subjects | frozenset(note.subjects),
     )
 

@@ -11,13 +11,16 @@ from torch import Tensor
 class Batch:
     """Some windows, and what is known of them.
 
-    x : [window, lead, sample], NaN where missing, after augmentation;  subjects : int [window], a number for each;
-    targets : by task, [window, output], NaN where not known;  generator : of all that an objective does at random.
+    x : [window, lead, sample], NaN where missing, after augmentation;  windows : int [window], which of the corpus;
+    subjects : int [window], a number for each;  targets : by task, [window, output], NaN where not known;
+    taught : by task, what a teacher answers, as `targets`;  generator : of all that an objective does at random.
     """
 
     x: Tensor
+    windows: Tensor
     subjects: Tensor
     targets: Mapping[str, Tensor]
+    taught: Mapping[str, Tensor]
     generator: torch.Generator
 
     def __len__(self) -> int:
@@ -28,6 +31,8 @@ class Batch:
         return replace(
             self,
             x=self.x[places],
+            windows=self.windows[places],
             subjects=self.subjects[places],
             targets={name: column[places] for name, column in self.targets.items()},
+            taught={name: column[places] for name, column in self.taught.items()},
         )

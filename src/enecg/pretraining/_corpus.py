@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +29,8 @@ class Corpus:
     owner : the place, among the recordings that could be used, that each window belongs to;
     people : of each such recording, a number for its subject;  subjects : its name, None where unknown;
     targets : by task, what losses compare with, [place, output], NaN where not known;  spaces : of the training part;
-    train, validation : windows, of different subjects;  refused : why other recordings were not used.
+    train, validation : windows, of different subjects;
+    taught : by task, what a teacher answers, as `targets`; NaN where it gives no answer.
     """
 
     prepared: Prepared
@@ -40,6 +41,7 @@ class Corpus:
     spaces: Mapping[str, TargetSpace]
     train: Rows
     validation: Rows
+    taught: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Corpus:
         *,
         targets: Targets | None = None,
         tasks: Sequence[Task] = (),
+        taught: Mapping[str, npt.NDArray[np.float32]] | None = None,
         subjects: Sequence[str | None] | None = None,
         validation: Mask | float = 0.1,
         seed: int = 0,
@@ -57,7 +60,8 @@ class Corpus:
     ) -> "Corpus":
         """Read all recordings; their windows go into a file in `folder`.
 
-        subjects : of each recording (default: as it says);  validation : which recordings, or a share of the subjects.
+        subjects : of each recording (default: as it says);  validation : which recordings, or a share of the subjects;
+        taught : by task, a teacher's values or probabilities, [recording, output]; tasks not asked for are left out.
         Raises FitError where nothing can be read, too few subjects are there, or one is on both sides.
         """
         columns = {task.name: encode_targets(task, targets, len(items)) for task in tasks}
@@ -84,6 +88,11 @@ class Corpus:
             spaces=spaces,
             train=np.flatnonzero(~held[owner]),
             validation=np.flatnonzero(held[owner]),
+            taught={
+                name: _as_targets(spaces[name], column, len(items))[rows]
+                for name, column in (taught or {}).items()
+                if name in spaces
+            },
         )
 
     @cached_property
@@ -92,7 +101,7 @@ class Corpus:
         found = hashlib.sha256()
         for part in (self.prepared.data, self.owner, self.people, self.train, self.validation):
             found.update(np.ascontiguousarray(part).data)
-        for name, column in sorted(self.targets.items()):
+        for name, column in (*sorted(self.targets.items()), *sorted(self.taught.items())):
             found.update(name.encode())
             found.update(np.ascontiguousarray(column).data)
         return found.hexdigest()
@@ -118,7 +127,17 @@ class Corpus:
         places = self.owner[windows]
         return Batch(
             x=torch.from_numpy(np.array(self.prepared.data[windows])).to(device),
+            windows=torch.from_numpy(windows).to(device),
             subjects=torch.from_numpy(self.people[places]).to(device),
             targets={name: torch.from_numpy(column[places]).to(device) for name, column in self.targets.items()},
+            taught={name: torch.from_numpy(column[places]).to(device) for name, column in self.taught.items()},
             generator=generator,
         )
+
+
+def _as_targets(space: TargetSpace, answers: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+    """A teacher's answers as losses compare them. Raises FitError unless there is a row for each recording."""
+    expected = (n, len(space.base))
+    if answers.shape != expected:
+        raise FitError(f"a teacher's answers to {space.task.name} are {answers.shape}; expected {expected}")
+    return space.targets(answers.astype(np.float32))

@@ -22,7 +22,9 @@ from enecg.files import sweep
 from enecg.inputs import Item, Targets, subject_digest
 from enecg.pretraining._corpus import Corpus
 from enecg.pretraining._objective import find_objective
+from enecg.pretraining._teacher import Taught
 from enecg.pretraining._training import Checked, Training, TrainSettings
+from enecg.pretraining.curation import Learnability
 from enecg.progress import Bar, progress_bar
 from enecg.store import as_items
 from enecg.tasks import Task, get_task
@@ -35,10 +37,14 @@ WARM_UP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Stage:
-    """One objective, and how the network is trained for it."""
+    """One objective, and how the network is trained for it.
+
+    of : each step learns from those of `of` times as many windows that teach most (`curation`); 1: from all of them.
+    """
 
     objective: str
     settings: TrainSettings = field(default_factory=TrainSettings)
+    of: int = 1
 
 
 def pretrain(
@@ -52,6 +58,7 @@ def pretrain(
     *,
     start: str = "",
     warm_start: bool = False,
+    taught: Taught | None = None,
     validation: npt.NDArray[np.bool_] | float = 0.1,
     seed: int = 0,
     device: str = "cpu",
@@ -62,6 +69,7 @@ def pretrain(
     recordings, targets, subjects : as in `EnECG.fit`; labels are needed by objectives that say so;
     start : the expert whose weights it begins with ("s4d", "s4d+mine"; default: random ones);
     warm_start : begin with a short stage of self-supervision on the same training recordings;
+    taught : what a teacher answers of these recordings (`teacher_answers`), for objective "distil";
     validation : which recordings, or a share of the subjects, choose the best weights of each stage.
     What was killed goes on from its last checkpoint when it is called again with the same arguments, and ends with the
     same weights. Raises ExpertError for a network that is none of our own or a name that is taken, FitError for
@@ -88,6 +96,7 @@ def pretrain(
                 room,
                 targets=getattr(recordings, "targets", None) if targets is None else targets,
                 tasks=asked,
+                taught=None if taught is None else taught.answers,
                 subjects=subjects,
                 validation=validation,
                 seed=seed,
@@ -109,7 +118,7 @@ def pretrain(
             "after": found[-1].best,
             "settings": settings,
         }
-        | _seen(begun, corpus.subjects),
+        | _seen(begun, corpus.subjects, taught),
     )
     for left in checkpoints(full):
         left.unlink()
@@ -154,8 +163,19 @@ def _train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
             objective = find_objective(stage.objective)(network, corpus)
-        checkpoint = folder / f"checkpoint-{number}.pt"
-        work = Training(network, objective, corpus, stage.settings, seed + number, checkpoint=checkpoint, device=device)
+        work = Training(
+            network,
+            objective,
+            corpus,
+            stage.settings,
+            seed + number,
+            checkpoint=folder / f"checkpoint-{number}.pt",
+            device=device,
+            of=stage.of,
+        )
+        if stage.of > 1:
+            bar.step(f"{stage.objective}, references", done)
+            work.choose = Learnability.of(work)
         work.resume()
 
         def watch(checked: Checked, start: int = done, said: str = stage.objective) -> None:
@@ -167,15 +187,19 @@ def _train(
     return found
 
 
-def _seen(begun: Learned, subjects: Sequence[str | None]) -> dict[str, Any]:
-    """For the note: whom it has learned from, itself and by the weights that it began with."""
+def _seen(begun: Learned, subjects: Sequence[str | None], taught: Taught | None) -> dict[str, Any]:
+    """For the note: whom it has learned from, itself, by the weights that it began with, and by its teacher."""
     known = {person for person in subjects if person is not None}
-    # Of what ships, the card of every variant tells.
-    before = begun.card.seen_subjects - type(begun).card.seen_subjects
+    # Of what ships, the card of every variant that began with it tells.
+    people = begun.card.seen_subjects - type(begun).card.seen_subjects
+    cohorts = frozenset(begun.card.seen) - frozenset(type(begun).card.seen)
+    if taught is not None:
+        people, cohorts = people | taught.subjects, cohorts | taught.seen
     return {
         "cohorts": tuple(sorted({person.partition(":")[0] for person in known if ":" in person})),
-        "subjects": tuple(sorted({*map(subject_digest, known), *before})),
-        "anonymous": None in subjects or "unknown" in begun.card.seen,
+        "subjects": tuple(sorted({*map(subject_digest, known), *people})),
+        "seen": tuple(sorted(cohorts - {"unknown"})),
+        "anonymous": None in subjects or "unknown" in cohorts,
     }
 
 

@@ -27,6 +27,7 @@ from enecg.pretraining._corpus import Corpus
 from enecg.pretraining._objective import Objective
 
 Rows = npt.NDArray[np.intp]
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class TrainSettings:
     warm_up: float = 0.05
     clip: float = 1.0
     check_every: int = 100
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -134,7 +135,7 @@ class Training:
         self.objective.eval()
         total, count = 0.0, 0
         with torch.no_grad():
-            for number, windows in enumerate(_batches(self.corpus.validation, self.settings.batch)):
+            for number, windows in enumerate(batches(self.corpus.validation, self.settings.batch)):
                 batch = self.corpus.batch(windows, self._generator(2, number), self.device)
                 found = self._loss(batch)
                 there = ~torch.isnan(found)
@@ -154,9 +155,9 @@ class Training:
         torch.manual_seed(int(np.random.default_rng([self.seed, 0, self.step]).integers(2**31)))
         generator = self._generator(1, self.step)
         batch = self.corpus.batch(self._windows(), generator, self.device)
-        batch = replace(batch, x=settings.augmentation(batch.x, generator, self.network.stride))
         if self.choose is not None:
             batch = batch.take(self.choose(self.objective, self.network, batch))
+        batch = replace(batch, x=settings.augmentation(batch.x, generator, self.network.stride))
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * _share(self.step / settings.steps, settings.warm_up)
         found = self._loss(batch)
@@ -171,10 +172,7 @@ class Training:
         return float(loss.detach())
 
     def _loss(self, batch: Batch) -> Tensor:
-        half = self.settings.precision == "bf16"
-        with torch.autocast(self.device.partition(":")[0], torch.bfloat16) if half else nullcontext():
-            found: Tensor = self.objective(self.network, batch)
-        return found.float()
+        return window_losses(self.objective, self.network, batch, self.settings.precision)
 
     def _windows(self) -> Rows:
         """Those of this step: every training window once, in another order each time round."""
@@ -246,6 +244,14 @@ class Training:
         }
 
 
+def window_losses(objective: Objective, network: TokenNetwork, batch: Batch, precision: Precision) -> Tensor:
+    """The loss of each window, float32 [window]; NaN where there is nothing to learn from it."""
+    half = precision == "bf16"
+    with torch.autocast(batch.x.device.type, torch.bfloat16) if half else nullcontext():
+        found: Tensor = objective(network, batch)
+    return found.float()
+
+
 def _share(done: float, warm_up: float) -> float:
     """Of the highest learning rate, after a share of the steps."""
     if done < warm_up:
@@ -271,7 +277,8 @@ def _copy(network: nn.Module) -> Mapping[str, Tensor]:
     return {name: part.detach().clone() for name, part in network.state_dict().items()}
 
 
-def _batches(windows: Rows, size: int) -> Iterator[Rows]:
+def batches(windows: Rows, size: int) -> Iterator[Rows]:
+    """All of them, in order, so many at a time."""
     for start in range(0, len(windows), size):
         yield windows[start : start + size]
 

@@ -39,7 +39,10 @@ class Supervised(Objective):
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
         """Sum over the tasks, [window]; NaN for a window without any label."""
-        x = self.dropout(network(batch.x))
+        return self.by_labels(self.dropout(network(batch.x)), batch)
+
+    def by_labels(self, x: Tensor, batch: Batch) -> Tensor:
+        """The same from the embedding [window, 2 * width]."""
         total = torch.zeros(len(batch), device=x.device)
         known = torch.zeros(len(batch), dtype=torch.bool, device=x.device)
         for name, space in self.spaces.items():
