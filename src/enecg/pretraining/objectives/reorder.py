@@ -43,7 +43,7 @@ class Reorder(Objective):
             )
         self.slot, self.piece = n_tokens // SLOTS * network.stride, piece_of(network)
         self.signal = Decoder(network, corpus.n_leads, self.piece, self.piece)
-        self.ends = Decoder(network, 2, WIDTH, self.slot)  # how a piece ends, and how it begins
+        self.ends = Decoder(network, 2, WIDTH, 2 * self.piece)  # how a piece ends, and how it begins
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
         """Mean of both, or the one that can be asked for, [window]; NaN where neither can."""
@@ -55,11 +55,11 @@ class Reorder(Objective):
         shown = hide(x, seen, self.piece)
         tokens, there = network.tokens(shown)
         answer = self.signal(tokens, there, self.piece * (torch.arange(truth.shape[2]) + 0.5))
-        ends = self.ends(tokens, there, self.slot * (torch.arange(SLOTS) + 0.5))
+        ends, begins = self.ends(tokens, there, self.slot * torch.arange(SLOTS + 1)).unbind(1)
         slots = (~torch.isnan(self.cut(shown))).any(-1).any(1)
         return _mean(
             relative_error(answer, truth, known & ~seen[..., None]),
-            _order_error(ends[:, 0] @ ends[:, 1].transpose(1, 2) / WIDTH**0.5, place, slots),
+            _order_error(ends[:, 1:] @ begins[:, :-1].transpose(1, 2) / WIDTH**0.5, place, slots),
         )
 
     def cut(self, x: Tensor) -> Tensor:
