@@ -3,6 +3,7 @@
 Imports estimator and cohorts; imported by pages and cli.
 """
 
+from enecg.evaluation._costs import multiply_adds
 from enecg.evaluation._curves import BINS, Bin, Curves, Figure, OutOfFold, Point, curves_of, spread_of
 from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted
 from enecg.evaluation._folds import Fold, cross_validation, few_subjects, shuffled, split_by_column
@@ -48,6 +49,7 @@ __all__ = [
     "higher_is_better",
     "markdown",
     "metric_names",
+    "multiply_adds",
     "shuffled",
     "split_by_column",
     "spread_of",

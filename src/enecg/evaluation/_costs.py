@@ -1,4 +1,4 @@
-"""What each system costs: parameters, seconds to train, memory; means over folds."""
+"""What each system costs: parameters, seconds to train, memory, means over folds; multiply-adds of an expert."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,9 @@ import numpy as np
 from enecg.ensemble import Ensemble, Watch
 from enecg.evaluation._meter import Meter
 from enecg.experts import Expert
+from enecg.experts._network import NetworkExpert
+from enecg.experts.rocket import KERNELS, STRIDE, Rocket, RocketSmall
+from enecg.recording import Recording
 
 
 class _Watch:
@@ -80,3 +83,31 @@ def costs_of(costs: Costs, experts: list[Expert], names: set[str]) -> list[dict[
         if row["metric"] == "all parameters":
             row["value"] += frozen.get(row["system"].removesuffix(" alone"), sum(frozen.values()))
     return rows
+
+
+def multiply_adds(expert: Expert, recording: Recording) -> int | None:
+    """How many multiplications, each with an addition, the recording's embedding takes; None: cannot be counted.
+
+    Convolutions and products of matrices only, as they are computed, zeros included; not filters, spectra or what is
+    done element by element. So `measurements` and `dlinear`, which are little else, have no count. A head of an
+    ensemble takes as many as it has weights (`Ensemble.head_parameters`).
+    """
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    windows = expert.prepare([recording]).windows
+    if isinstance(expert, (Rocket, RocketSmall)):
+        # At each dilation all kernels are one matrix [kernel, lead x tap], of every second sample.
+        n_windows, n_leads, n_samples = windows.shape
+        return int(n_windows * len(expert.dilations) * KERNELS.size * n_leads * -(-n_samples // STRIDE))
+    network = expert.fresh_network() if isinstance(expert, NetworkExpert) else None
+    # Attention that is computed in one piece would not be counted.
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
+        for _ in range(2):  # The first time some networks make what they keep.
+            with FlopCounterMode(display=False) as counter:
+                if network is None:
+                    expert.embed_windows(windows)
+                else:
+                    network(torch.from_numpy(windows))
+    return counter.get_total_flops() // 2 or None
