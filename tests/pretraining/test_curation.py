@@ -196,3 +196,33 @@ def test_a_stage_that_chooses_is_killed_and_gone_on_with_and_says_in_its_note_th
     plain = pretrain("s4d:tiny", "plain", some, [stages[0], replace(stages[1], of=1)], tasks=["sex"])
     assert plain.sha256 != whole.sha256
     assert get_expert("s4d:tiny+whole").card.seen_subjects
+
+
+def test_a_teachers_answers_are_a_reference_that_costs_no_training(begun, corpus, monkeypatch):
+    spaces = corpus.spaces
+    rng = np.random.default_rng(0)
+    taught = {
+        "rr_interval": rng.normal(size=(len(corpus.people), 1)).astype(np.float32),
+        "sex": rng.uniform(0.1, 0.9, (len(corpus.people), 1)).astype(np.float32),
+    }
+    taught["sex"][::3] = np.nan
+    training = begun(corpus=replace(corpus, taught=taught))
+    monkeypatch.setattr(Training, "run", None)
+    found = reference_losses(training).numpy()
+    targets = {name: column[corpus.owner] for name, column in corpus.targets.items()}
+    said = {name: column[corpus.owner] for name, column in taught.items()}
+    labelled = {name: ~np.isnan(column[:, 0]) for name, column in targets.items()}
+    expected = np.zeros(len(corpus.owner))
+    outputs = {"rr_interval": said["rr_interval"], "sex": np.log(said["sex"] / (1 - said["sex"]))}
+    for name, space in spaces.items():
+        loss = space.loss(outputs[name], targets[name]) * training.objective.weights[name] / space.trivial
+        expected[labelled[name]] += loss[labelled[name]]
+    expected[~np.logical_or(*labelled.values())] = np.nan
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert np.isnan(found).sum() > (~np.logical_or(*labelled.values())).sum()
+
+
+def test_a_teacher_who_does_not_answer_all_tasks_cannot_choose(begun, corpus):
+    taught = {"sex": np.full((len(corpus.people), 1), 0.3, np.float32)}
+    with pytest.raises(FitError, match="the teacher says nothing of rr_interval"):
+        Learnability.of(begun(corpus=replace(corpus, taught=taught)))

@@ -6,9 +6,11 @@ is simply the windows of highest learnability: as in RHO-LOSS (Mindermann et al.
 it was found. They are taken as they are, not drawn by a softmax of the scores, which would ask for a temperature that
 fits each objective's unit of loss.
 
-What a window's loss could come to is told by a network that has never met its person: the training people are halved,
-a short training on each half tells it of the other. So labels that are wrong stay unlearnable, since nobody can have
-learned them by heart, and no recording is set aside.
+What a window's loss could come to is told by one who has not learned that window's own label, so that labels which are
+wrong stay unlearnable: by a teacher's answers where there are some (of `held_out_answers`), else by networks that have
+never met its person. For these the training people are halved, and a training on each half tells of the other; no
+recording is set aside. A reference must know more than the learner. Once it knows less it asks for what nobody can
+learn: a sure learner loses more by a wrong label than an unsure reference.
 """
 
 from copy import deepcopy
@@ -22,13 +24,19 @@ from enecg.ensemble import folds_of
 from enecg.errors import FitError
 from enecg.experts.learned import TokenNetwork
 from enecg.pretraining._batch import Batch
+from enecg.pretraining._corpus import Corpus
 from enecg.pretraining._objective import Objective
 from enecg.pretraining._training import Precision, Training, batches, window_losses
-
-REFERENCE_SHARE = 0.25
-"""Steps of both references together, as a share of those of the training that they serve."""
+from enecg.pretraining.objectives.supervised import Supervised
+from enecg.tasks import Task
 
 HALVES = 2
+
+REFERENCE_SHARE = 1 / HALVES
+"""Steps of a reference, as a share of those of the training it serves: so it sees each of its windows as often."""
+
+SURE = 1e-6
+"""A teacher's probabilities are no nearer to 0 and 1."""
 
 
 class Learnability:
@@ -50,7 +58,7 @@ class Learnability:
 
     @classmethod
     def of(cls, training: Training) -> "Learnability":
-        """For a training that has not begun. Raises FitError where a batch to choose from is more than there is."""
+        """For a training that has not begun. Raises FitError for too few windows, or a teacher who says too little."""
         settings, there = training.settings, len(training.corpus.train)
         if settings.batch * training.of > there:
             raise FitError(
@@ -61,13 +69,42 @@ class Learnability:
 
 
 def reference_losses(training: Training) -> Tensor:
-    """Loss of each training window for a network that learned from other people, [window]; NaN for all others.
+    """Loss that each window could come to, [window]; NaN where nobody can tell, such as of what the teacher refused."""
+    objective = training.objective
+    if isinstance(objective, Supervised) and training.corpus.taught:
+        return _of_teacher(objective, training.corpus).to(training.device)
+    return _of_halves(training)
+
+
+def _of_teacher(objective: Supervised, corpus: Corpus) -> Tensor:
+    """What the teacher's answers lose by the labels. Raises FitError for tasks that it does not answer."""
+    unknown = sorted(corpus.spaces.keys() - corpus.taught.keys())
+    if unknown:
+        raise FitError(
+            f"the teacher says nothing of {', '.join(unknown)}, so it cannot choose windows to learn it from"
+        )
+    taught = {name: torch.from_numpy(corpus.taught[name][corpus.owner]) for name in corpus.spaces}
+    targets = {name: torch.from_numpy(corpus.targets[name][corpus.owner]) for name in corpus.spaces}
+    found = objective.loss({name: _outputs(corpus.spaces[name].task, own) for name, own in taught.items()}, targets)
+    silent = [torch.isnan(taught[name]).any(dim=1) & ~torch.isnan(targets[name]).any(dim=1) for name in taught]
+    return found.masked_fill(torch.stack(silent).any(dim=0), torch.nan)
+
+
+def _outputs(task: Task, taught: Tensor) -> Tensor:
+    """A teacher's answers as heads would give them: the inverse of `TargetSpace.values`."""
+    if task.kind == "regression":
+        return taught
+    return taught.clamp_min(SURE).log() if task.kind == "multiclass" else taught.logit(SURE)
+
+
+def _of_halves(training: Training) -> Tensor:
+    """For a network that learned from the other half of the people; NaN for windows that nobody is trained on.
 
     The references begin as the training does, and leave checkpoints beside its own.
     """
     corpus, settings = training.corpus, training.settings
     fold = folds_of(corpus.people[corpus.owner[corpus.train]], HALVES, training.seed)
-    steps = max(1, round(REFERENCE_SHARE / HALVES * settings.steps))
+    steps = max(1, round(REFERENCE_SHARE * settings.steps))
     found = torch.full((len(corpus.owner),), torch.nan, device=training.device)
     for number in range(HALVES):
         own = training.checkpoint

@@ -102,7 +102,7 @@ def test_the_answer_that_knows_no_recording_is_one_away_from_the_teacher_on_aver
             head.weight.zero_()
             head.bias.copy_(torch.from_numpy(corpus.spaces[name].start))
         by_both = objective(network, batch)
-        by_labels = objective.by_labels(network(batch.x), batch).nan_to_num(0.0)
+        by_labels = objective.loss(objective.answers(network, batch), batch.targets).nan_to_num(0.0)
     assert float((by_both - by_labels).mean()) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_recordings_that_the_teacher_refused_are_taught_by_their_labels_alone(di
     objective, network, corpus = distil(refused)
     batch = corpus.batch(corpus.train, torch.Generator())
     silent = torch.from_numpy(corpus.owner[corpus.train] % 2 == 0)
-    found, labels = objective(network, batch), objective.by_labels(network(batch.x), batch)
+    found, labels = objective(network, batch), objective.loss(objective.answers(network, batch), batch.targets)
     torch.testing.assert_close(found[silent], labels[silent], equal_nan=True)
     assert torch.isfinite(found[~silent]).all()
     assert (found[~silent] > labels[~silent].nan_to_num(0.0)).all()

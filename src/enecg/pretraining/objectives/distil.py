@@ -15,7 +15,7 @@ from enecg.experts.learned import TokenNetwork
 from enecg.pretraining._batch import Batch
 from enecg.pretraining._corpus import Corpus
 from enecg.pretraining._objective import register_objective
-from enecg.pretraining.objectives.supervised import Supervised
+from enecg.pretraining.objectives.supervised import Supervised, total
 from enecg.tasks import Task
 
 TEACHER = 1.0
@@ -51,14 +51,14 @@ class Distil(Supervised):
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
         """Sum over the tasks, [window]; NaN for a window with neither label nor answer."""
-        x = self.dropout(network(batch.x))
-        total = self.by_labels(x, batch)
+        answers = self.answers(network, batch)
+        rows = [self.loss(answers, batch.targets)]
         for name, scale in self.scales.items():
-            there = ~torch.isnan(batch.taught[name]).any(dim=1)
-            apart = divergence(self.spaces[name].task, self.heads[name](x[there]).float(), batch.taught[name][there])
-            part = torch.zeros_like(total).index_add(0, there.nonzero()[:, 0], scale * apart)
-            total = torch.where(there, total.nan_to_num(0.0) + part, total)
-        return total
+            taught = batch.taught[name]
+            there = ~torch.isnan(taught).any(dim=1)
+            apart = divergence(self.spaces[name].task, answers[name][there], taught[there])
+            rows.append(torch.full_like(rows[0], torch.nan).index_put((there,), scale * apart))
+        return total(rows)
 
 
 def divergence(task: Task, outputs: Tensor, taught: Tensor) -> Tensor:

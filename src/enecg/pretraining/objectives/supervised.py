@@ -1,5 +1,7 @@
 """Objective `supervised`: answers to all tasks at once, from one linear layer on the embedding."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -39,15 +41,25 @@ class Supervised(Objective):
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
         """Sum over the tasks, [window]; NaN for a window without any label."""
-        return self.by_labels(self.dropout(network(batch.x)), batch)
+        return self.loss(self.answers(network, batch), batch.targets)
 
-    def by_labels(self, x: Tensor, batch: Batch) -> Tensor:
-        """The same from the embedding [window, 2 * width]."""
-        total = torch.zeros(len(batch), device=x.device)
-        known = torch.zeros(len(batch), dtype=torch.bool, device=x.device)
+    def answers(self, network: TokenNetwork, batch: Batch) -> Mapping[str, Tensor]:
+        """By task, what the heads say, [window, output]."""
+        x = self.dropout(network(batch.x))
+        return {name: head(x).float() for name, head in self.heads.items()}
+
+    def loss(self, answers: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+        """Of answers, whoever gives them, [window, output] by task; NaN for a window without any label."""
+        rows = []
         for name, space in self.spaces.items():
-            there = ~torch.isnan(batch.targets[name]).any(dim=1)
-            loss = torch_loss(space.task, self.heads[name](x[there]).float(), batch.targets[name][there])
-            total = total.index_add(0, there.nonzero()[:, 0], loss * (self.weights[name] / space.trivial))
-            known = known | there
-        return torch.where(known, total, torch.nan)
+            there = ~torch.isnan(targets[name]).any(dim=1)
+            loss = torch_loss(space.task, answers[name][there], targets[name][there])
+            row = torch.full_like(targets[name][:, 0], torch.nan)
+            rows.append(row.index_put((there,), loss * (self.weights[name] / space.trivial)))
+        return total(rows)
+
+
+def total(rows: Sequence[Tensor]) -> Tensor:
+    """Sum of losses [window], over those that are there; NaN where none is."""
+    every = torch.stack(list(rows))
+    return torch.where(torch.isnan(every).all(dim=0), torch.nan, every.nansum(dim=0))
