@@ -97,7 +97,8 @@ def test_answers_know_the_time_of_a_causal_networks_tokens(learner, objective):
     """Tokens in another order are others' tokens."""
     tokens, there = torch.randn(2, 125, learner.width), torch.ones(2, 125, dtype=torch.bool)
     times = torch.arange(20) * 48.0
-    before, after = objective.decoder(tokens, there, times), objective.decoder(tokens.flip(1), there, times)
+    own = learner.times(torch.zeros(2, 12, 1000))
+    before, after = (objective.decoder(some, there, own, times) for some in (tokens, tokens.flip(1)))
     assert not torch.allclose(before, after, atol=1e-4)
 
 
@@ -106,4 +107,19 @@ def test_tokens_that_are_not_there_change_no_answer(learner, objective):
     tokens, there = torch.randn(2, 240, learner.width), torch.rand(2, 240) < 0.3
     times = torch.arange(20) * 50.0
     other = torch.where(there[..., None], tokens, torch.randn_like(tokens))
-    torch.testing.assert_close(objective.decoder(tokens, there, times), objective.decoder(other, there, times))
+    own = learner.eval().times(torch.zeros(2, 12, 1000))
+    before, after = (objective.decoder(some, there, own, times) for some in (tokens, other))
+    torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("learner", ["s4d", "vit"], indirect=True)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_token_stands_where_its_samples_are(learner, training):
+    """What changes a token that has seen nothing else is within a stride of its time."""
+    x = torch.full((1, 12, 1000), torch.nan)
+    first = 7 * learner.stride
+    x[..., first : first + learner.stride] = torch.randn(12, learner.stride)
+    learner.train(training)
+    (_, there), times = learner.tokens(x), learner.times(x)
+    assert times.shape == there.shape
+    assert set(times[there].tolist()) == {first + learner.stride / 2}

@@ -26,6 +26,11 @@ class TokenNetwork(nn.Module, ABC):
     def tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens [window, token, width], and which of them are of samples that are there: bool [window, token]."""
 
+    def times(self, x: Tensor) -> Tensor:
+        """The middle of each token of `tokens(x)`, in samples: float [window, token]."""
+        middles = self.stride * (torch.arange(x.shape[-1] // self.stride, device=x.device) + 0.5)
+        return middles.expand(len(x), -1)
+
     def forward(self, x: Tensor) -> Tensor:
         """Mean and largest of the tokens that are there; zeros where none is."""
         return summary(*self.tokens(x))

@@ -80,9 +80,7 @@ class ViT(TokenNetwork):
         n, _, n_patches, _ = y.shape
         seen, pieces = whole.flatten(1), y.flatten(1, 2)
         place = (self.lead + self.time[:n_patches]).flatten(0, 1).expand(n, -1, -1)
-        if self.training and not seen.all():
-            most = max(1, int(seen.sum(1).max()))
-            order = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+        if (order := self._computed(seen)) is not None:
             seen = seen.gather(1, order)
             pieces = pieces.gather(1, order[..., None].expand(-1, -1, self.stride))
             place = place.gather(1, order[..., None].expand(-1, -1, self.width))
@@ -93,6 +91,20 @@ class ViT(TokenNetwork):
         for block in self.blocks:
             tokens = block(tokens, mask)
         return self.last(tokens), seen
+
+    def times(self, x: Tensor) -> Tensor:
+        """The middle of each token of `tokens(x)`, in samples: float [window, token]."""
+        whole = patches(~torch.isnan(x), self.stride).all(-1)
+        middles = super().times(x)[:, None].expand(whole.shape).flatten(1)
+        order = self._computed(whole.flatten(1))
+        return middles if order is None else middles.gather(1, order)
+
+    def _computed(self, seen: Tensor) -> Tensor | None:
+        """Which tokens are computed, in which order, [window, token]; None: all, as they stand."""
+        if not self.training or seen.all():
+            return None
+        most = max(1, int(seen.sum(1).max()))
+        return seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
 
 
 @register_expert

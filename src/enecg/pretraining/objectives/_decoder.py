@@ -23,15 +23,11 @@ class Decoder(nn.Module):
     def __init__(self, network: TokenNetwork, kinds: int, n_outputs: int, about: int) -> None:
         super().__init__()
         self.stride = network.stride
-        # A causal network's tokens stand in the order of time and do not know how late they are; others' places are
-        # part of what they say.
-        self.placed = not network.causal
-        if not self.placed:
-            # Each head begins by looking at its own part of what is asked about, and learns to look elsewhere, or
-            # everywhere: a bias that falls with the distance (Press et al., arXiv 2108.12409). Without it, some
-            # hundred steps teach nothing but the mean.
-            self.offset = nn.Parameter(about / self.stride * ((torch.arange(HEADS) + 0.5) / HEADS - 0.5))
-            self.slope = nn.Parameter(torch.ones(HEADS))
+        # Each head begins by looking at its own part of what is asked about, and learns to look elsewhere, or
+        # everywhere: a bias that falls with the distance (Press et al., arXiv 2108.12409). Without it, some hundred
+        # steps teach nothing but the mean.
+        self.offset = nn.Parameter(about / self.stride * ((torch.arange(HEADS) + 0.5) / HEADS - 0.5))
+        self.slope = nn.Parameter(torch.ones(HEADS))
         self.kinds = nn.Parameter(torch.randn(kinds, 1, WIDTH))
         self.read = nn.Linear(network.width, WIDTH)
         self.query_norm, self.token_norm = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
@@ -42,31 +38,28 @@ class Decoder(nn.Module):
         nn.init.normal_(self.last.weight, std=0.02)  # it begins by saying little
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, tokens: Tensor, there: Tensor, times: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, there: Tensor, own: Tensor, times: Tensor) -> Tensor:
         """Answers [window, kind, time, output].
 
-        tokens, there : as `TokenNetwork.tokens`;  times : of the questions, in samples, [time].
+        tokens, there, own : as `TokenNetwork.tokens` and `.times`;  times : of the questions, in samples, [time].
         """
         x = (self.kinds + self._positions(times, tokens)).flatten(0, 1)
-        known = self.read(tokens)
-        # Where no token is there all are looked at, since the softmax of nothing is NaN.
-        mask = (there | ~there.any(1, keepdim=True))[:, None, None]
-        if not self.placed:
-            own = self.stride * (torch.arange(tokens.shape[1]) + 0.5)
-            known = known + self._positions(own, tokens)
-            mask = torch.where(mask, self._nearness(times, own, tokens), -torch.inf)
+        known = self.read(tokens) + self._positions(own.flatten(), tokens).reshape(*own.shape, -1)
         key, value = self.key_value(self.token_norm(known)).chunk(2, -1)
         query = self.query(self.query_norm(x)).expand(len(tokens), -1, -1)
+        # Where no token is there all are looked at, since the softmax of nothing is NaN.
+        seen = (there | ~there.any(1, keepdim=True))[:, None, None]
+        mask = torch.where(seen, self._nearness(times.to(own.device), own), -torch.inf)
         x = x + self.output(attend(query, key, value, HEADS, mask=mask))
         x = x + self.down(gelu(self.up(self.norm(x))))
         found: Tensor = self.last(x)
         return found.reshape(len(tokens), len(self.kinds), len(times), -1)
 
-    def _nearness(self, times: Tensor, own: Tensor, like: Tensor) -> Tensor:
-        """What is added to the scores, [head, question, token]: how far a token is from where a head looks."""
-        apart = ((own - times[:, None]) / self.stride).to(like.device)
+    def _nearness(self, times: Tensor, own: Tensor) -> Tensor:
+        """What is added to the scores, [window, head, question, token]: how far a token is from where a head looks."""
+        apart = (own[:, None, None] - times[:, None]) / self.stride
         near = -self.slope[:, None, None] * (apart - self.offset[:, None, None]).abs()
-        return near.repeat(1, len(self.kinds), 1)
+        return near.repeat(1, 1, len(self.kinds), 1)
 
     def _positions(self, times: Tensor, like: Tensor) -> Tensor:
-        return sine_positions(times / self.stride, WIDTH).to(like.device)
+        return sine_positions(times.cpu() / self.stride, WIDTH).to(like.device)

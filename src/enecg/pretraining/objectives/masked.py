@@ -42,8 +42,9 @@ class Masked(Objective):
         truth = in_pieces(batch.x, self.piece)
         known = ~torch.isnan(truth)
         seen = self.seen(known.any(-1), batch.generator)
-        tokens, there = network.tokens(hide(batch.x, seen, self.piece))
-        answer = self.decoder(tokens, there, self.piece * (torch.arange(truth.shape[2]) + 0.5))
+        shown = hide(batch.x, seen, self.piece)
+        tokens, there, own = *network.tokens(shown), network.times(shown)
+        answer = self.decoder(tokens, there, own, self.piece * (torch.arange(truth.shape[2]) + 0.5))
         return relative_error(answer, truth, known & ~seen[..., None])
 
     def seen(self, there: Tensor, generator: torch.Generator) -> Tensor:

@@ -53,9 +53,9 @@ class Reorder(Objective):
         known = ~torch.isnan(truth)
         seen = some(known.any(-1).any(1, keepdim=True), 1 - HIDDEN, batch.generator)
         shown = hide(x, seen, self.piece)
-        tokens, there = network.tokens(shown)
-        answer = self.signal(tokens, there, self.piece * (torch.arange(truth.shape[2]) + 0.5))
-        ends, begins = self.ends(tokens, there, self.slot * torch.arange(SLOTS + 1)).unbind(1)
+        tokens, there, own = *network.tokens(shown), network.times(shown)
+        answer = self.signal(tokens, there, own, self.piece * (torch.arange(truth.shape[2]) + 0.5))
+        ends, begins = self.ends(tokens, there, own, self.slot * torch.arange(SLOTS + 1)).unbind(1)
         slots = (~torch.isnan(self.cut(shown))).any(-1).any(1)
         return _mean(
             relative_error(answer, truth, known & ~seen[..., None]),
