@@ -35,11 +35,12 @@ def test_its_commands_are_understood(line):
 
 def test_its_code_runs(shelf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    [code] = [code for language, code in BLOCKS if language == "python"]
     known = {}
-    exec(code, known)  # the page's own
+    for code in (code for language, code in BLOCKS if language == "python"):
+        exec(code, known)  # the page's own
     assert known["embedding"].shape == (1, known["expert"].card.dim)
     assert (tmp_path / "curves.svg").exists()
+    assert get_expert("s4d+student").card.seen_subjects
 
 
 def test_its_objectives_are_those_that_there_are():
