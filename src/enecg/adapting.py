@@ -121,6 +121,9 @@ def adapt_expert(
             "refused": tuple(windows.refused),
             "cohorts": tuple(sorted({person.partition(":")[0] for person in known if ":" in person})),
             "subjects": tuple(sorted(map(subject_digest, known))),
+            "chosen_by": tuple(
+                sorted({subject_digest(who) for who, out in zip(people, held, strict=True) if who and out})
+            ),
             "anonymous": None in people,
             "before": before,
             "after": after,

@@ -163,11 +163,13 @@ def subject_digest(subject: str) -> str:
 def seen_rows(subjects: Sequence[str | None], cards: Iterable[Card]) -> npt.NDArray[np.bool_]:
     """Whose recordings one of these experts is known to have learned from, with or without labels: bool [recording].
 
+    Not those of people who only chose among its weights.
+
     Simulated people of other seeds are other people: who learned from the simulator has not met these.
     """
     known = list(cards)
     cohorts = {name for card in known for name in card.seen} - {"simulated"}
-    people = frozenset[str]().union(*(card.seen_subjects for card in known))
+    people = frozenset[str]().union(*(card.seen_subjects - card.chosen_by for card in known))
     return np.array(
         [
             subject is not None

@@ -19,7 +19,7 @@ from enecg.cohorts import load_cohort
 from enecg.errors import ExpertError, FitError, LeakageError, TaskError, WeightsError
 from enecg.evaluation import evaluate
 from enecg.experts import get_expert, variant_names
-from enecg.inputs import subject_digest
+from enecg.inputs import seen_rows, subject_digest
 from enecg.pretraining import Corpus, Stage, Training, TrainSettings, find_objective, plot_curves, pretrain
 from enecg.pretraining._objective import _objectives
 from enecg.pretraining._pretrain import checkpoints
@@ -93,6 +93,16 @@ def test_whom_it_has_seen_it_is_not_tested_on(folder, some, small_settings):
     with pytest.raises(LeakageError, match=r"s4d:tiny\+mine was trained on"):
         evaluate(model, some, folds=2)
     assert evaluate(model, load_cohort("simulated", n=16, seed=99, rate=100.0), folds=2).rows
+
+
+def test_who_only_chose_among_its_weights_may_say_how_much_it_counts_and_not_how_good_it_is(folder, some):
+    card = get_expert("s4d:tiny+mine").card
+    assert 0 < len(card.chosen_by) < len(card.seen_subjects)
+    assert card.chosen_by < card.seen_subjects
+    taught = seen_rows(some.subjects, [card])
+    chose = np.array([subject_digest(subject) in card.chosen_by for subject in some.subjects])
+    assert (taught == ~chose).all()
+    assert not seen_rows([None, "simulated:elsewhere"], [card]).any()
 
 
 def test_a_training_goes_on_from_the_weights_of_another_and_has_seen_whom_that_has(made, folder, some):

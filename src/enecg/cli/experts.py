@@ -161,7 +161,10 @@ def _labels(expert: "Expert") -> Sequence[str]:
 
 def _facts(expert: "Expert") -> dict[str, Any]:
     """All that is known, for a machine."""
-    card = asdict(expert.card) | {"seen_subjects": len(expert.card.seen_subjects)}
+    card = asdict(expert.card) | {
+        "seen_subjects": len(expert.card.seen_subjects),
+        "chosen_by": len(expert.card.chosen_by),
+    }
     return card | {"labels": list(_labels(expert)), "weights": _weights(expert)}
 
 

@@ -23,6 +23,8 @@ class Card:
     seen : cohorts whose recordings trained it, labels or not; "unknown" counts as every cohort.
     caveats : what whoever reads an answer of this expert must know; told in bundles, reports and tables.
     seen_subjects : digests of single subjects (`cohort:patient`) that trained it besides.
+    chosen_by : those of them that only chose among its weights, as validation does: they may not test it, but they may
+    say how much it counts.
     """
 
     name: str
@@ -43,3 +45,4 @@ class Card:
     seen: Sequence[str] = ()
     caveats: tuple[str, ...] = ()
     seen_subjects: frozenset[str] = frozenset()
+    chosen_by: frozenset[str] = frozenset()

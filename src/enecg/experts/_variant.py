@@ -24,7 +24,8 @@ class Note:
 
     base : digest of the weights that it began with;  file, sha256 : of its own.
     tasks, cohorts, n_recordings : what it learned, and from what;  refused : why other recordings were not used.
-    subjects : digests of who it learned from;  seen : whole cohorts that its teacher's experts have learned from.
+    subjects : digests of who it learned from;  chosen_by : of those who only chose among its weights;
+    seen : whole cohorts that its teacher's experts have learned from.
     anonymous : whether recordings without a subject were among them.
     before, after : loss on validation subjects without and with what was learned.
     settings : how it was trained.
@@ -43,6 +44,7 @@ class Note:
     after: float
     settings: Mapping[str, Any]
     seen: tuple[str, ...] = ()
+    chosen_by: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, name: str) -> "Note":
@@ -100,6 +102,8 @@ def variant_card(card: Card, name: str, note: Note, how: str) -> Card:
         summary=f"{card.summary}; {how} on {', '.join(note.cohorts) or 'recordings'}",
         seen=(*dict.fromkeys((*card.seen, *note.seen)), *(("unknown",) if note.anonymous else ())),
         seen_subjects=card.seen_subjects | frozenset(note.subjects),
+        # Who has taught the base has taught this one.
+        chosen_by=(card.chosen_by | frozenset(note.chosen_by)) - (card.seen_subjects - card.chosen_by),
     )
 
 

@@ -118,7 +118,7 @@ def pretrain(
             "after": found[-1].best,
             "settings": settings,
         }
-        | _seen(begun, corpus.subjects, taught),
+        | _seen(begun, corpus, taught),
     )
     for left in checkpoints(full):
         left.unlink()
@@ -187,9 +187,10 @@ def _train(
     return found
 
 
-def _seen(begun: Learned, subjects: Sequence[str | None], taught: Taught | None) -> dict[str, Any]:
+def _seen(begun: Learned, corpus: Corpus, taught: Taught | None) -> dict[str, Any]:
     """For the note: whom it has learned from, itself, by the weights that it began with, and by its teacher."""
-    known = {person for person in subjects if person is not None}
+    known = {person for person in corpus.subjects if person is not None}
+    choosing = {corpus.subjects[place] for place in np.unique(corpus.owner[corpus.validation]).tolist()}
     # Of what ships, the card of every variant that began with it tells.
     people = begun.card.seen_subjects - type(begun).card.seen_subjects
     cohorts = frozenset(begun.card.seen) - frozenset(type(begun).card.seen)
@@ -198,8 +199,9 @@ def _seen(begun: Learned, subjects: Sequence[str | None], taught: Taught | None)
     return {
         "cohorts": tuple(sorted({person.partition(":")[0] for person in known if ":" in person})),
         "subjects": tuple(sorted({*map(subject_digest, known), *people})),
+        "chosen_by": tuple(sorted({subject_digest(person) for person in choosing if person is not None} - people)),
         "seen": tuple(sorted(cohorts - {"unknown"})),
-        "anonymous": None in subjects or "unknown" in cohorts,
+        "anonymous": None in corpus.subjects or "unknown" in cohorts,
     }
 
 
