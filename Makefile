@@ -9,7 +9,7 @@ JOBS ?= 2
 DATA ?=
 ANSWERS := build/peers/answers.npz
 
-.PHONY: help demo test lint types fuzz wheel bench peers starter evaluations formats results clean
+.PHONY: help demo test lint types fuzz wheel bench peers experts starter evaluations formats results clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ peers: $(VENV)/.installed .venv-peers/.installed  ## answers of aeon's MiniRocke
 	mkdir -p build/peers
 	$(PY) scripts/peer.py export --data "$(DATA)/ptbxl" --subjects 300 1000 --to build/peers/split.npz
 	.venv-peers/bin/python scripts/peer.py answer build/peers/split.npz --to $(ANSWERS)
+
+experts: $(VENV)/.installed  ## the networks of our own that ship with the package, from PTB-XL (DATA=folder)
+	$(if $(DATA),,$(error make experts needs DATA=folder, with ptbxl in it))
+	$(PY) scripts/make_experts.py --data "$(DATA)"
 
 starter: $(VENV)/.installed  ## the bundle that ships with the package, from real recordings (DATA=folder)
 	$(if $(DATA),,$(error make starter needs DATA=folder, with ptbxl, ludb and challenge2021 in it))

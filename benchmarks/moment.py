@@ -21,8 +21,8 @@ from enecg.cohorts import load_cohort  # noqa: E402
 from enecg.errors import BackendError, MissingPackageError  # noqa: E402
 from enecg.experts import get_expert  # noqa: E402
 from enecg.experts._backends import computed_by  # noqa: E402
-from enecg.experts._torch import denormals_flushed  # noqa: E402
 from enecg.experts._layers import patches  # noqa: E402
+from enecg.experts._torch import denormals_flushed  # noqa: E402
 from enecg.experts.published.moment import PATCH, Moment, normalised  # noqa: E402
 from enecg.simulation import simulate  # noqa: E402
 

@@ -76,7 +76,7 @@ def row(expert: Expert) -> tuple[str, ...]:
         f"{card.seconds:g}" if card.seconds else "any",
         f"{card.parameters:,}",
         card.licence + (", to be accepted" if terms else ""),
-        ", ".join(card.seen) or "nothing",
+        ", ".join([*card.seen, *([f"{len(card.seen_subjects):,} people"] if card.seen_subjects else [])]) or "nothing",
         golden(expert),
         f"{len(labels.names)}" if labels else "",
         link(card.source),

@@ -50,7 +50,7 @@ def test_a_folder_without_labels_teaches_an_expert_that_other_commands_take(enec
 
 
 @pytest.mark.parametrize(
-    ("name", "state"), [("s4d", "none ship: enecg pretrain s4d makes some"), ("vit:tiny", "random weights")]
+    ("name", "state"), [("vit", "none ship: enecg pretrain vit makes some"), ("s4d:tiny", "random weights")]
 )
 def test_a_network_that_nobody_has_taught_says_so(enecg, name, state):
     code, out, _ = enecg("experts", name, "--json")
@@ -165,3 +165,19 @@ def test_the_help_tells_the_defaults_that_are_used_and_that_a_killed_run_goes_on
     assert f"--precision [fp32|bf16] [default: {usual.precision}]" in said
     assert "goes on from its last checkpoint when the same command is given again" in said
     assert "enecg fit bundle --experts s4d+mine,rocket,measurements --data my-other-ecgs" in said
+
+
+def test_a_bundle_teaches_a_student_from_a_choice_of_windows(enecg, tmp_path, weights):
+    data = ("--n", 24)
+    code, _, err = enecg(
+        *("fit", tmp_path / "bundle", *data, "--seed", 5, "--experts", "dlinear", "--tasks", "age", "--recipe", "paper")
+    )
+    assert code == 0, err
+    student = (*TINY, "--objective", "distil:2", "--tasks", "age", *data)
+    code, out, err = enecg(*student, "--teacher", tmp_path / "bundle", "--of", 2, "--json")
+    assert code == 0, err
+    assert [stage["of"] for stage in json.loads(out)["settings"]["stages"]] == [2]
+    for wrong in (student, (*TINY, "--objective", "masked:2", *data, "--teacher", tmp_path / "bundle")):
+        code, _, err = enecg(*wrong)
+        assert code == 2
+        assert "objective distil and --teacher BUNDLE go together" in err

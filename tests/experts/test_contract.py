@@ -54,6 +54,9 @@ SCALED_AS_A_WHOLE = {
 ZERO_PADDED = {"melp:tiny", "merl-resnet18:tiny", "merl-vit:tiny"}
 """Experts that lengthen a short recording by zeros, as published."""
 
+ENDED = {"s4d", "vit"}
+"""Experts that know where a short recording ends (tests/experts/learned)."""
+
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -197,7 +200,7 @@ def test_a_short_recording_is_padded_or_read_as_it_is(name):
     short = simulate_one(3, seed=6, rate=rate, seconds=seconds).recording
     found = embed(name, short)[0]
     assert np.isfinite(found).all()
-    if card.rate:
+    if card.rate and name not in ENDED:
         again = fit_length(short.signal, round(card.seconds * rate), "zero" if name in ZERO_PADDED else "repeat")
         assert np.array_equal(found, embed(name, replace(short, signal=again))[0])
 
@@ -338,7 +341,7 @@ def test_the_card_is_complete(name):
     else:
         assert set(card.seen) <= {*cohort_names(), "unknown"}
         # Whatever was trained says by which weights and on what.
-        assert bool(card.parameters) == bool(card.weights_sha256) == bool(card.seen)
+        assert bool(card.parameters) == bool(card.weights_sha256) == bool(card.seen or card.seen_subjects)
     if card.source.startswith("scripts/"):
         assert (TESTS.parent / card.source).exists()
 
@@ -352,10 +355,9 @@ def test_the_card_counts_the_parameters(name, recordings):
         assert sum(part.numel() for part in parameters) == found.card.parameters
         return
     found.embed(found.prepare(recordings[:1]))
-    count = 0
+    networks = {value for value in vars(found).values() if isinstance(value, torch.nn.Module)}
+    count = sum(part.numel() for network in networks for part in network.parameters())
     for value in vars(found).values():
-        if isinstance(value, torch.nn.Module):
-            count += sum(part.numel() for part in value.parameters())
         if isinstance(value, np.ndarray):
             count += value.size
         if isinstance(value, dict):

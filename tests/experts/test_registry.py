@@ -14,7 +14,7 @@ from enecg.experts._registry import HOMES, NETWORKS, _experts, experts_for, is_r
 from enecg.recording import STANDARD_LEADS, Recording
 from enecg.weights import weights_folder
 
-ALWAYS = ("dlinear", "measurements", "rocket", "rocket-small", "timesnet")
+ALWAYS = ("dlinear", "measurements", "rocket", "rocket-small", "s4d", "timesnet")
 """Those that need no download."""
 
 
@@ -90,7 +90,7 @@ def test_a_refusal_for_leads_names_the_others_and_says_which_have_to_be_pulled_f
     one = Recording(signal=np.ones((1, 5000), np.float32), rate=500, leads=("I",))
     said = get_expert("rocket").refusal(one)
     assert said.startswith("rocket needs lead II, III, ")
-    assert "(found I); with these leads: measurements; after `enecg experts pull NAME` also " in said
+    assert "(found I); with these leads: measurements, s4d; after `enecg experts pull NAME` also " in said
     assert "ecgfounder-1lead" in said.rpartition("also")[2]
     frank = Recording(signal=np.ones((1, 5000), np.float32), rate=500, leads=("X",))
     assert get_expert("measurements").refusal(frank).endswith("(found X); with these leads: none that is here")

@@ -370,10 +370,10 @@ def test_damaged_blocks_are_an_error_that_names_lead_and_place(written, content,
 def test_a_block_that_would_expand_without_end_is_refused_at_once(written):
     zeros = packed([0, *range(256, 1023), *[1022] * 300_000])
     path = written(content=struct.pack("<ihh", len(zeros), 1, 0) + zeros)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ReadError, match="expected 4,000"):
         read(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_a_file_without_samples_or_with_letters_that_are_none_is_refused(written):

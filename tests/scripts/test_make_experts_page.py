@@ -51,7 +51,8 @@ def test_a_row_says_what_the_card_says(rows):
         assert row["made for"] == card.summary
         assert int(row["embedding"]) == card.dim
         assert int(row["parameters"].replace(",", "")) == card.parameters
-        assert row["seen"].split(", ") == (list(card.seen) or ["nothing"])
+        people = [f"{len(card.seen_subjects):,} people"] if card.seen_subjects else []
+        assert row["seen"].split(", ") == ([*card.seen, *people] or ["nothing"])
         assert row["licence"].startswith(card.licence)
         assert row["citation"] == card.citation
         assert card.source in row["source"]

@@ -20,6 +20,7 @@ _LOOKS = 10
     "enecg pretrain s4d --as mine --objective supervised:4000 --data my-ecgs --tasks age,sex",
     "enecg pretrain s4d --as clinic --continue s4d+mine --objective masked:2000 --data unlabelled-ecgs",
     "enecg pretrain vit --as both --objective masked,supervised:4000 --data ptbxl --tasks superclass --plot curves.png",
+    "enecg pretrain s4d --as student --objective distil:4000 --teacher bundle --data my-other-ecgs --tasks age,sex",
     "enecg fit bundle --experts s4d+mine,rocket,measurements --data my-other-ecgs",
 )
 @click.argument("network")
@@ -44,6 +45,19 @@ _LOOKS = 10
     default="",
     help="Begin with the weights of this one, such as s4d+NAME.",
 )
+@click.option(
+    "--teacher",
+    type=click.Path(file_okay=False),
+    metavar="BUNDLE",
+    help="The ensemble whose answers distil teaches; one that has not learned from these recordings.",
+)
+@click.option(
+    "--of",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Each step takes those windows of so many times --batch that teach most; it costs more than a plain step.",
+)
 @click.option("--warm-start", is_flag=True, help="First a short self-supervised stage on the training recordings.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
@@ -62,6 +76,8 @@ def command(
     learning_rate: float | None,
     precision: Literal["fp32", "bf16"],
     start: str,
+    teacher: str | None,
+    of: int,
     warm_start: bool,
     device: str,
     threads: int | None,
@@ -77,11 +93,11 @@ def command(
     if plot is not None:
         _check_picture(plot)
     on = _device(device)
-    from enecg.pretraining import TrainSettings, find_objective, plot_curves, pretrain
+    from enecg.pretraining import TrainSettings, find_objective, plot_curves, pretrain, teacher_answers
 
     given = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "precision": precision}
     settings = TrainSettings(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
-    stages = _stages(objectives, settings)
+    stages = _stages(objectives, settings, of)
     labels = any(find_objective(stage.objective).labels for stage in stages)
     if tasks is not None and not labels:
         raise click.UsageError(f"--tasks: {objectives} learns without labels; leave it out, or add supervised")
@@ -89,6 +105,9 @@ def command(
         import torch
 
         torch.set_num_threads(threads)
+    distils = any(stage.objective == "distil" for stage in stages)
+    if distils != (teacher is not None):
+        raise click.UsageError("objective distil and --teacher BUNDLE go together")
     opened = choice.open(targets=labels)
     note = pretrain(
         network,
@@ -98,6 +117,7 @@ def command(
         tasks=tasks_of(names(tasks), opened) if labels else (),
         start=start,
         warm_start=warm_start,
+        taught=None if teacher is None else teacher_answers(teacher, opened),
         seed=choice.seed,
         device=on,
         progress=not as_json,
@@ -133,7 +153,7 @@ def _tell(full: str, note: "Note", as_json: bool) -> None:
     click.echo(f"use it: enecg fit bundle --experts {full},rocket,measurements --data FOLDER")
 
 
-def _stages(said: str, settings: "TrainSettings") -> "list[Stage]":
+def _stages(said: str, settings: "TrainSettings", of: int) -> "list[Stage]":
     """`masked:2000,supervised` as stages. Raises UsageError, or FitError with the names that there are."""
     from dataclasses import replace
 
@@ -147,7 +167,7 @@ def _stages(said: str, settings: "TrainSettings") -> "list[Stage]":
             raise click.UsageError(f"--objective {part}: expected NAME or NAME:STEPS, such as {objective}:2000")
         steps = int(count) if colon else settings.steps
         looks = min(settings.check_every, max(1, steps // _LOOKS))
-        found.append(Stage(objective, replace(settings, steps=steps, check_every=looks)))
+        found.append(Stage(objective, replace(settings, steps=steps, check_every=looks), of))
     if not found:
         raise click.UsageError("--objective is empty; expected NAME[:STEPS],... such as supervised:4000")
     return found

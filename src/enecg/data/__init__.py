@@ -15,9 +15,22 @@ from enecg.errors import WeightsError
 
 @cache
 def shipped() -> Mapping[str, Mapping[str, Any]]:
-    """By network of ours, the note of the weights that ship: sha256, seen, trained (`scripts/make_experts.py`)."""
-    path = files("enecg.data") / "learned.json"
-    found: dict[str, Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    """By network of ours, the note of the weights that ship, with their sha256 (scripts/make_experts.py)."""
+    found: dict[str, Mapping[str, Any]] = _learned()["networks"]
+    return found
+
+
+@cache
+def shipped_subjects() -> tuple[frozenset[str], frozenset[str]]:
+    """Digests of the subjects who taught them, and of those who only chose among their weights."""
+    found = tensors("learned-subjects.safetensors", _learned()["subjects"])
+    taught, chose = (frozenset(f"{one:016x}" for one in found[name].tolist()) for name in ("taught", "chosen_by"))
+    return taught, chose
+
+
+@cache
+def _learned() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("enecg.data") / "learned.json").read_text(encoding="utf-8"))
     return found
 
 

@@ -50,8 +50,6 @@ HOMES = {
 NETWORKS = {"s4d": "learned.s4d", "vit": "learned.vit"}
 """Networks of our own, likewise. Those whose weights ship are experts; any can be trained (`enecg pretrain`)."""
 
-_HOMES = HOMES | NETWORKS
-
 E = TypeVar("E", bound=Expert)
 
 _experts: dict[str, type[Expert]] = {}
@@ -61,7 +59,7 @@ def register_expert(expert: type[E]) -> type[E]:
     """Class decorator: make an expert known by its card's name. Raises ExpertError for a name that is taken."""
     name = expert.card.name
     own = expert.__module__.removeprefix("enecg.experts.")
-    if name in _experts or _HOMES.get(name, own) != own:
+    if name in _experts or (_home(name) or own) != own:
         raise ExpertError(f"an expert named {name!r} is registered already; give yours another name")
     _experts[name] = expert
     return expert
@@ -148,9 +146,14 @@ def _pulled(name: str) -> bool:
         return False
 
 
+def _home(name: str) -> str | None:
+    return HOMES.get(name) or NETWORKS.get(name)
+
+
 def _find(name: str) -> type[Expert] | None:
-    if name in _HOMES:
-        import_module(f"enecg.experts.{_HOMES[name]}")
+    home = _home(name)
+    if home is not None:
+        import_module(f"enecg.experts.{home}")
     elif name not in _experts:
         _load_others()
     return _experts.get(name)

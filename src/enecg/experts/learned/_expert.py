@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from enecg.data import shipped, tensors
+from enecg.data import shipped, shipped_subjects, tensors
 from enecg.errors import WeightsError
 from enecg.experts._card import Card
 from enecg.experts._contract import Inputs
@@ -56,7 +56,8 @@ class Learned(NetworkExpert):
                 name=f"{self.card.name}:{weights}",
                 dim=self.built.dim,
                 caveats=(RANDOM_CAVEAT,),
-                seen=(),
+                seen_subjects=frozenset(),
+                chosen_by=frozenset(),
                 weights_sha256="",
             )
         self._note: Note | None = None
@@ -64,7 +65,9 @@ class Learned(NetworkExpert):
             name = f"{self.card.name}+{variant}"
             self._note = Note.read(name)
             # The variant began with these weights, so it has seen what they have.
-            begun = self.card if self._note.base else replace(self.card, seen=(), seen_subjects=frozenset())
+            begun = (
+                self.card if self._note.base else replace(self.card, seen_subjects=frozenset(), chosen_by=frozenset())
+            )
             self.card = replace(variant_card(begun, name, self._note, "trained"), caveats=(), weights_sha256="")
 
     @staticmethod
@@ -132,6 +135,9 @@ class Learned(NetworkExpert):
 def card(name: str, summary: str, dim: int, parameters: int, citation: str) -> Card:
     """The card of a network of our own, with what is known of the weights that ship, if any."""
     note = shipped().get(name, {})
+    taught, chose = shipped_subjects() if note else (frozenset[str](), frozenset[str]())
+    if note:
+        summary += f"; taught {', '.join(note['tasks'])} by {note['recordings']:,} recordings of {note['source']}"
     return Card(
         name=name,
         summary=summary,
@@ -147,5 +153,6 @@ def card(name: str, summary: str, dim: int, parameters: int, citation: str) -> C
         source="scripts/make_experts.py",
         batch=1,
         weights_sha256=note.get("sha256", ""),
-        seen=tuple(note.get("seen", ())),
+        seen_subjects=taught | chose,
+        chosen_by=chose,
     )
