@@ -32,6 +32,7 @@ from enecg.evaluation import (
 
 RESULTS = Path(__file__).parents[1] / "results"
 PTBXL_TASKS = ("age", "sex", "superclass", "rhythm_statements", "rhythm")
+OWN_TASKS = (*PTBXL_TASKS, "statements")
 FIVE = ("rr_interval", "age", "sex", "potassium", "rhythm")
 EXPERTS = ("rocket", "measurements")
 ALL_EXPERTS = (*EXPERTS, "dlinear", "timesnet")
@@ -81,6 +82,17 @@ def few(count: int) -> Callable[[Room], Evaluation]:
         peers = [room.answers(f"few {count} {draw} ") for draw in range(5)]
         rounds = [[few_subjects(cohort, fold, count, draw)] for draw in range(5)]
         return evaluate(room.model(PTBXL_TASKS), cohort, rounds=rounds, peer=None if peers[0] is None else peers)
+
+    return run
+
+
+def own(third: str) -> Callable[[Room], Evaluation]:
+    """The same split with a third expert, which has met folds 1 to 5 at most (scripts/make_experts.py --judge)."""
+
+    def run(room: Room) -> Evaluation:
+        cohort = load_cohort("ptbxl", room.data / "ptbxl")
+        fold = split_by_column(cohort, "fold", list("1234"), ["5"], ["6"])
+        return evaluate(room.model(OWN_TASKS, (*EXPERTS, *([third] if third else []))), cohort, rounds=[[fold]])
 
     return run
 
@@ -142,6 +154,9 @@ EVALUATIONS: dict[str, Callable[[Room], Evaluation]] = {
     "ptbxl": ptbxl,
     "ptbxl-1000": few(1000),
     "ptbxl-300": few(300),
+    "own-none": own(""),
+    "own-s4d": own("s4d+judged-0"),
+    "own-s4d-random": own("s4d:random"),
     "simulated": simulated,
     "simulated-shuffled": simulated_shuffled,
     "ludb-rr": ludb_rr,

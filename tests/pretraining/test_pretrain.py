@@ -242,7 +242,7 @@ def test_recordings_that_cannot_be_used_are_in_the_note(shelf, some, tmp_path):
         ("nothing", {}, ExpertError, "no network of our own"),
         ("s4d:tiny", {"start": "vit:tiny"}, ExpertError, "vit:tiny is no s4d:tiny"),
         ("s4d", {"start": "s4d:tiny"}, ExpertError, "s4d:tiny is no s4d"),
-        ("s4d", {"start": "s4d", "recordings": []}, WeightsError, "no weights of it ship"),
+        ("vit", {"start": "vit", "recordings": []}, WeightsError, "no weights of it ship"),
         ("s4d:tiny", {"start": "s4d:tiny+none"}, WeightsError, "no such expert"),
         ("s4d:tiny", {"name": "../up"}, ExpertError, "expected letters, digits"),
         ("s4d:tiny", {"stages": [Stage("magic")]}, FitError, "unknown objective 'magic'; expected one of .*supervised"),

@@ -18,7 +18,7 @@ _LOOKS = 10
 
 @as_command(
     "enecg pretrain s4d --as mine --objective supervised:4000 --data my-ecgs --tasks age,sex",
-    "enecg pretrain s4d --as clinic --continue s4d+mine --objective masked:2000 --data unlabelled-ecgs",
+    "enecg pretrain s4d --as clinic --continue s4d --objective masked:2000 --data unlabelled-ecgs",
     "enecg pretrain vit --as both --objective masked,supervised:4000 --data ptbxl --tasks superclass --plot curves.png",
     "enecg pretrain s4d --as student --objective distil:4000 --teacher bundle --data my-other-ecgs --tasks age,sex",
     "enecg fit bundle --experts s4d+mine,rocket,measurements --data my-other-ecgs",
@@ -43,7 +43,7 @@ _LOOKS = 10
     "start",
     metavar="EXPERT",
     default="",
-    help="Begin with the weights of this one, such as s4d+NAME.",
+    help="Begin with the weights of this one, such as s4d (as it ships) or s4d+NAME.",
 )
 @click.option(
     "--teacher",
