@@ -58,7 +58,7 @@ def judge(network: str, cohort: Cohort, seed: int, steps: int | None) -> None:
     """Folds 1 to 4 teach, fold 5 chooses; fold 6 is not read."""
     fold = cohort.targets["fold"].cast(polars.Int64).to_numpy()
     met = np.flatnonzero(fold <= 5)
-    note = train(network, f"judged-{seed}", cohort[met], fold[met] == 5, seed, steps)
+    note = train(network, f"judged-{seed}", cohort.take(met), fold[met] == 5, seed, steps)
     print(f"{network}+judged-{seed}: loss {note.before:.4f} before, {note.after:.4f} after", flush=True)
 
 
