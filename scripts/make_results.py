@@ -82,7 +82,7 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "own-none",
         "PTB-XL with 71 statements, without learned experts",
         "The same split, with PTB-XL's 71 statements as a task more (macro AUROC over those with a positive and a "
-        "negative in fold 6). The next two sections add one expert.",
+        "negative in fold 6). What a learned expert adds to it follows.",
     ),
     (
         "own-s4d",
