@@ -53,6 +53,7 @@ starter: $(VENV)/.installed  ## the bundle that ships with the package, from rea
 
 evaluations: $(VENV)/.installed  ## the figures of results/ (DATA=folder as for starter; first make peers)
 	$(if $(DATA),,$(error make evaluations needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
+	$(PY) scripts/make_experts.py --data "$(DATA)" --judge
 	$(PY) scripts/evaluate_all.py --data "$(DATA)" --store build/store $(if $(wildcard $(ANSWERS)),--peer $(ANSWERS))
 
 formats: $(VENV)/.installed  ## real files of every format held to what is known of them (DATA=folder)

@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 
 from enecg import load_cohort
 from enecg.cohorts import Cohort
-from enecg.experts import Note
+from enecg.experts import Note, variant_names
 from enecg.experts._variant import variant_folder
 from enecg.pretraining import Augmentation, Stage, TrainSettings, pretrain
 
@@ -48,14 +48,16 @@ def train(
     network: str, name: str, cohort: Cohort, validation: np.ndarray | float, seed: int, steps: int | None
 ) -> Note:
     stages = [
-        stage if steps is None else Stage(stage.objective, replace(stage.settings, steps=steps))
+        stage if steps is None else replace(stage, settings=replace(stage.settings, steps=steps))
         for stage in STAGES[network]
     ]
     return pretrain(network, name, cohort, stages, tasks=TASKS, validation=validation, seed=seed, progress=True)
 
 
 def judge(network: str, cohort: Cohort, seed: int, steps: int | None) -> None:
-    """Folds 1 to 4 teach, fold 5 chooses; fold 6 is not read."""
+    """Folds 1 to 4 teach, fold 5 chooses; fold 6 is not read. One that is there already is left as it is."""
+    if f"{network}+judged-{seed}" in variant_names():
+        return
     fold = cohort.targets["fold"].cast(polars.Int64).to_numpy()
     met = np.flatnonzero(fold <= 5)
     note = train(network, f"judged-{seed}", cohort.take(met), fold[met] == 5, seed, steps)
@@ -66,9 +68,7 @@ def ship(network: str, cohort: Cohort, seed: int, steps: int | None) -> None:
     """All folds at hand; what goes into the package."""
     note = train(network, f"ship-{seed}", cohort, 0.1, seed, steps)
     folder = variant_folder(f"{network}+ship-{seed}")
-    state = {
-        name: part.to(torch.float16).numpy() for name, part in load_file(folder / note.file).items()
-    }  # what rounding to 16 bits changes is bounded by a test
+    state = {name: part.to(torch.float16).numpy() for name, part in load_file(folder / note.file).items()}
     subjects = {
         "taught": digests(set(note.subjects) - set(note.chosen_by)),
         "chosen_by": digests(set(note.chosen_by)),

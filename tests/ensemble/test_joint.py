@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from enecg.ensemble import JointSettings, extend_ensemble
-from enecg.ensemble._joint import SeenWarning
+from enecg.ensemble import JointSettings, SeenWarning, extend_ensemble
 from enecg.ensemble._splits import folds_of, hold_out, subject_codes
 from enecg.ensemble._targets import TargetSpace
 from enecg.ensemble._train_head import Split, train_head
@@ -443,3 +442,13 @@ def test_nothing_changes_where_no_training_subject_was_seen(memorised, fit):
     embedded, told = memorised(np.zeros(300, dtype=bool))
     one, other = (fit(embedded, told, [FLAG], seen=seen) for seen in (None, np.zeros(300, dtype=bool)))
     assert same(one.predict(embedded), other.predict(embedded))
+
+
+@pytest.mark.parametrize("n_held", [2, 3])
+def test_too_few_whom_nobody_has_seen_are_told_of_and_not_parted(memorised, fit, n_held):
+    n = 300
+    held = np.arange(n) >= n - n_held
+    embedded, told = memorised(~held)
+    told["flag"][-2:, 0] = 0, 1
+    with pytest.warns(SeenWarning, match="too optimistic"):
+        fit(embedded, told, [FLAG], validation=held, seen=~held)

@@ -1,5 +1,6 @@
 """The whole of an evaluation on a small simulated cohort."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from enecg import evaluate, get_expert, load_cohort
+from enecg.ensemble import SeenWarning
 from enecg.errors import CohortError, LeakageError, WeightsError
 from enecg.evaluation import (
     Fold,
@@ -18,6 +20,7 @@ from enecg.evaluation import (
     shuffled,
 )
 from enecg.experts import Card, Expert, Inputs, published_names
+from enecg.inputs import subject_digest
 from enecg.tasks import get_task
 
 DATA = Path(__file__).parents[1] / "data"
@@ -248,3 +251,20 @@ def test_an_expert_that_has_seen_the_cohort_is_refused_or_flagged(people, model,
         evaluate(model, real, rounds=[[fold]])
     found = evaluate(model, real, rounds=[[fold]], allow_seen=True)
     assert all(row["seen_by"] == ["travelled"] for row in found.rows)
+
+
+@pytest.mark.parametrize("side", ["train", "validation", "test"])
+def test_only_whom_an_expert_has_met_among_the_tested_is_a_leak(people, model, side, monkeypatch):
+    some = people.take(np.arange(80))
+    fold = cross_validation(some, ["sex"], 2)[0]
+    met = {subject_digest(some.subjects[row]) for row in np.flatnonzero(getattr(fold, side))}
+    monkeypatch.setattr(Travelled, "card", replace(Travelled.card, seen=(), seen_subjects=frozenset(met)))
+    model = model.clone().set_params(experts=(Travelled(), "measurements"), tasks=("sex",))
+    if side == "test":
+        with pytest.raises(LeakageError, match="travelled was trained on subjects"):
+            evaluate(model, some, rounds=[[fold]])
+    else:
+        # Too few people are left to say how much an expert counts that knows those who teach.
+        told = pytest.warns(SeenWarning) if side == "train" else nullcontext()
+        with told:
+            assert evaluate(model, some, rounds=[[fold]]).rows

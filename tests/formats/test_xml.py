@@ -51,7 +51,7 @@ def test_a_file_that_declares_anything_is_refused_by_each_format_and_nothing_of_
     started = time.process_time()
     with pytest.raises(ReadError, match="DOCTYPE declares") as refused:
         read(path)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 1
     assert str(path) in str(refused.value)
     with open("/etc/hostname") as file:
         assert file.read().strip() not in str(refused.value)
@@ -100,7 +100,7 @@ def test_size_number_and_depth_are_bounded(written, content):
     started = time.process_time()
     with pytest.raises(ReadError, match=r"over 16 MiB|over 200,000 elements") as refused:
         elements(path)
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 5
     assert str(path) in str(refused.value)
 
 
@@ -207,7 +207,7 @@ def test_recognising_is_quick_whatever_stands_there(written):
         candidate = Candidate(written(content))
         started = time.process_time()
         assert root_of(candidate) == ""
-        assert time.process_time() - started < 2
+        assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("root", ROOTS)

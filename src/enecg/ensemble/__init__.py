@@ -6,7 +6,7 @@ Imports tasks and store's Embedded; imported by predictions, estimator, bundle a
 from enecg.ensemble._answers import Answers
 from enecg.ensemble._ensemble import Ensemble
 from enecg.ensemble._gate import Gate
-from enecg.ensemble._joint import JointSettings
+from enecg.ensemble._joint import JointSettings, SeenWarning
 from enecg.ensemble._paper import PaperSettings
 from enecg.ensemble._peft import base_network, load_adapters, save_adapters
 from enecg.ensemble._recipes import RECIPES, Watch, extend_ensemble, fit_ensemble
@@ -21,6 +21,7 @@ __all__ = [
     "JointSettings",
     "PaperSettings",
     "RECIPES",
+    "SeenWarning",
     "TargetSpace",
     "Watch",
     "base_network",

@@ -224,9 +224,9 @@ def _roles(
     # Too few are left: half of those that validate, whom no expert may have seen, weigh instead of choosing.
     able = held & ~seen
     asked = np.zeros(len(usable), dtype=bool)
-    if able.any():
+    if len(np.unique(codes[able])) >= 4:  # fewer cannot be parted
         asked[able] = hold_out(codes[able], labelled[able], 0.5, seed)
-    if not labelled[asked].any(axis=0).all():
+    if not (labelled[asked].any(axis=0) & labelled[held & ~asked].any(axis=0)).all():
         warnings.warn(
             "experts have learned from (nearly) all of these subjects, so how much each counts, and how sure answers "
             "are, is taken from answers about people whom they know: both are too optimistic. Pass validation= with "

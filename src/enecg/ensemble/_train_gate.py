@@ -1,6 +1,6 @@
 """Training the gate's encoder on out-of-fold answers, with the experts' heads fixed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,27 +50,13 @@ def train_gate(
     outputs : by task, the experts' answers [recording, expert, output];  present : [recording, expert].
     """
     import torch
-    from torch import nn
 
     generator = torch.Generator().manual_seed(seed)
     names = list(spaces)
     n_experts = present.shape[1]
     if n_experts == 1:
         return Gate(dict(prior)), 0
-    convolutions = nn.ModuleList()
-    width = n_leads
-    for channels, taps in zip(CHANNELS, TAPS, strict=True):
-        convolutions.append(nn.Conv1d(width, channels, taps, stride=Encoder.STRIDE))
-        width = channels
-    heads = nn.ModuleDict({name: nn.Linear(2 * width, n_experts) for name in names})
-    with torch.no_grad():
-        for layer in convolutions:
-            fan = layer.weight[0].numel()  # type: ignore[index]
-            layer.weight.uniform_(-(fan**-0.5), fan**-0.5, generator=generator)  # type: ignore[operator]
-            layer.bias.zero_()  # type: ignore[operator]
-        for head in heads.values():
-            head.weight.zero_()  # type: ignore[operator]
-            head.bias.zero_()  # type: ignore[operator]
+    convolutions, heads = _untrained(n_leads, names, n_experts, generator)
     leads = torch.from_numpy(np.nan_to_num(x)).reshape(len(x), n_leads, -1)
     there = torch.from_numpy(present)
     start = {name: torch.from_numpy(prior[name]) for name in names}
@@ -114,6 +100,30 @@ def train_gate(
         elif epoch - best_epoch >= settings.patience:
             break
     return best, best_epoch
+
+
+def _untrained(
+    n_leads: int, names: Sequence[str], n_experts: int, generator: "torch.Generator"
+) -> "tuple[torch.nn.ModuleList, torch.nn.ModuleDict]":
+    """Convolutions with random weights, and a layer for each task that says nothing yet."""
+    import torch
+    from torch import nn
+
+    convolutions = nn.ModuleList()
+    width = n_leads
+    for channels, taps in zip(CHANNELS, TAPS, strict=True):
+        convolutions.append(nn.Conv1d(width, channels, taps, stride=Encoder.STRIDE))
+        width = channels
+    heads = nn.ModuleDict({name: nn.Linear(2 * width, n_experts) for name in names})
+    with torch.no_grad():
+        for layer in convolutions:
+            fan = layer.weight[0].numel()  # type: ignore[index]
+            layer.weight.uniform_(-(fan**-0.5), fan**-0.5, generator=generator)  # type: ignore[operator]
+            layer.bias.zero_()  # type: ignore[operator]
+        for head in heads.values():
+            head.weight.zero_()  # type: ignore[operator]
+            head.bias.zero_()  # type: ignore[operator]
+    return convolutions, heads
 
 
 def _gate(

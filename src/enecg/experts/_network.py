@@ -31,8 +31,6 @@ class NetworkExpert(Expert):
     """
 
     backends: ClassVar[tuple[str, ...]] = BACKENDS
-    attention: ClassVar[str] = ""
-    """Which linear layers are the attention's, a regular expression of their whole names; empty: none to adapt."""
 
     def __init__(self, weights: str, real: str, backend: str) -> None:
         """real : what `weights` is called where they are not random. Raises ExpertError for unknown ones."""

@@ -73,6 +73,8 @@ class Published(NetworkExpert):
     unused: ClassVar[tuple[str, ...]] = ()
     """Patterns of published tensors that the embedding does not need; they are not kept."""
     labels: ClassVar[Labels | None] = None
+    attention: ClassVar[str] = ""
+    """Which linear layers are the attention's, a regular expression of their whole names; empty: none to adapt."""
 
     def __init__(
         self,

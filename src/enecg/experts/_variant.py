@@ -96,14 +96,16 @@ def keep_variant(name: str, files: Mapping[str, bytes], note: Mapping[str, Any])
 
 def variant_card(card: Card, name: str, note: Note, how: str) -> Card:
     """The card of a variant: it has seen what its base has, and whom it learned from. how : in a word or two."""
+    chose = frozenset(note.chosen_by)
+    taught = (card.seen_subjects - card.chosen_by) | (frozenset(note.subjects) - chose)
     return replace(
         card,
         name=name,
         summary=f"{card.summary}; {how} on {', '.join(note.cohorts) or 'recordings'}",
         seen=(*dict.fromkeys((*card.seen, *note.seen)), *(("unknown",) if note.anonymous else ())),
         seen_subjects=card.seen_subjects | frozenset(note.subjects),
-        # Who has taught the base has taught this one.
-        chosen_by=(card.chosen_by | frozenset(note.chosen_by)) - (card.seen_subjects - card.chosen_by),
+        # Who has taught the base or this one has taught this one, whatever else they did.
+        chosen_by=(card.chosen_by | chose) - taught,
     )
 
 

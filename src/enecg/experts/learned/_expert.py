@@ -138,6 +138,7 @@ def card(name: str, summary: str, dim: int, parameters: int, citation: str) -> C
     taught, chose = shipped_subjects() if note else (frozenset[str](), frozenset[str]())
     if note:
         summary += f"; taught {', '.join(note['tasks'])} by {note['recordings']:,} recordings of {note['source']}"
+        summary += f" ({len(chose):,} of {len(taught | chose):,} people only chose among its weights)"
     return Card(
         name=name,
         summary=summary,

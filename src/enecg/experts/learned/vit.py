@@ -113,7 +113,6 @@ class ViTExpert(Learned):
 
     size = ViTSize()
     tiny = ViTSize(channels=(4, 8), width=16, layers=1, heads=2, hidden=16)
-    attention = r"blocks\.\d+\.(query_key_value|output)"
     card = card("vit", "a small transformer of our own", size.dim, 855_360, "Na et al., ICLR 2024, arXiv 2402.09450")
 
     @staticmethod
