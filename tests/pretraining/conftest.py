@@ -1,4 +1,8 @@
-"""Some simulated people, their windows, and a network that learns in a moment."""
+"""Some simulated people, their windows, a network that learns in a moment, and a death on the way."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -42,6 +46,36 @@ def shelf(monkeypatch, tmp_path):
     """An empty folder of weights."""
     monkeypatch.setenv("ENECG_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
+
+
+DYING = """
+import os, signal, sys
+from enecg.pretraining import Training
+
+learn = Training._learn
+
+def dying(training):
+    if (training.objective.name, training.step) == ({objective!r}, {step}):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return learn(training)
+
+Training._learn = dying
+"""
+
+
+@pytest.fixture
+def killed_at(shelf):
+    """Runs code in a process of its own, which is killed before this step of this objective."""
+
+    def run(objective, step, code, *arguments):
+        return subprocess.run(
+            [sys.executable, "-c", DYING.format(objective=objective, step=step) + code, *arguments],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "ENECG_WEIGHTS": str(shelf)},
+            capture_output=True,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture(autouse=True)

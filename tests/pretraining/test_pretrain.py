@@ -1,11 +1,8 @@
 """From recordings to an expert with a note, and the same expert whether or not its making was killed."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 
@@ -135,32 +132,14 @@ def test_random_weights_differ_from_seed_to_seed(shelf, some):
     )
 
 
-KILLED = """
-import os, signal, sys
-from enecg.cli import main
-from enecg.pretraining import Training
-
-learn = Training._learn
-
-def dying(training):
-    if (training.objective.name, training.step) == ("supervised", 13):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return learn(training)
-
-Training._learn = dying
-main(sys.argv[1:])
-"""
-
-
-def test_a_training_that_was_killed_ends_with_the_same_file_when_the_command_is_given_again(shelf, capsys, monkeypatch):
+def test_a_training_that_was_killed_ends_with_the_same_file_when_the_command_is_given_again(
+    shelf, killed_at, capsys, monkeypatch
+):
     def command(name):
         said = f"pretrain s4d:tiny --as {name} --objective masked:3,supervised:20 --n 16 --tasks sex --batch 4 --json"
         return [*said.split(), "--warm-start"]
 
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ENECG_WEIGHTS": str(shelf)}
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *command("killed")], env=environment, capture_output=True, check=False
-    )
+    killed = killed_at("supervised", 13, "from enecg.cli import main; main(sys.argv[1:])", *command("killed"))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert variant_names() == ()
     assert len(checkpoints("s4d:tiny+killed")) == 3
