@@ -142,7 +142,7 @@ def test_a_folder_without_labels_cannot_teach_what_needs_them(enecg, unlabelled)
 def test_a_network_that_is_not_ours_is_refused_with_the_names_of_those_that_are(enecg, name):
     code, _, err = enecg("pretrain", name, "--as", "mine", "--objective", "masked:1", "--n", 8)
     assert code == 3
-    assert f"{name} is no network of our own (expected one of s4d, vit)" in err
+    assert f"{name} is no network of our own (expected one of s4d, s4d-small, vit)" in err
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_read(enecg, unlabelled):

@@ -42,6 +42,11 @@ def test_the_same_network_takes_as_much_on_any_backend():
     )
 
 
+def test_the_network_for_students_takes_about_half_of_what_its_larger_one_does():
+    small, large = (multiply_adds(get_expert(f"{name}:random"), recording()) for name in ("s4d-small", "s4d"))
+    assert 0.4 < small / large < 0.6
+
+
 @pytest.mark.parametrize("name", ["measurements", "dlinear"])
 def test_what_is_neither_convolution_nor_product_of_matrices_has_no_count(name):
     assert multiply_adds(get_expert(name), recording()) is None

@@ -216,7 +216,12 @@ def test_recordings_that_cannot_be_used_are_in_the_note(shelf, some, tmp_path):
 @pytest.mark.parametrize(
     ("network", "options", "error", "said"),
     [
-        ("ecgfounder", {}, ExpertError, r"no network of our own \(expected one of s4d, vit\); `enecg experts adapt`"),
+        (
+            "ecgfounder",
+            {},
+            ExpertError,
+            r"no network of our own \(expected one of s4d, s4d-small, vit\); `enecg experts adapt`",
+        ),
         ("rocket", {}, ExpertError, "no network of our own"),
         ("nothing", {}, ExpertError, "no network of our own"),
         ("s4d:tiny", {"start": "vit:tiny"}, ExpertError, "vit:tiny is no s4d:tiny"),

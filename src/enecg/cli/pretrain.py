@@ -84,7 +84,7 @@ def command(
     plot: str | None,
     as_json: bool,
 ) -> int:
-    """Teach NETWORK (s4d, vit), a small one of our own, and keep it as an expert.
+    """Teach NETWORK (s4d, s4d-small, vit), a small one of our own, and keep it as an expert.
 
     A folder without labels does where no objective needs them. A tenth of the subjects decide which weights each stage
     keeps. What was stopped or killed goes on from its last checkpoint when the same command is given again, and ends

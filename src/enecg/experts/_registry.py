@@ -47,7 +47,7 @@ HOMES = {
 }
 """The module of this folder that registers each name; it is imported when the expert is asked for."""
 
-NETWORKS = {"s4d": "learned.s4d", "vit": "learned.vit"}
+NETWORKS = {"s4d": "learned.s4d", "s4d-small": "learned.s4d", "vit": "learned.vit"}
 """Networks of our own, likewise. Those whose weights ship are experts; any can be trained (`enecg pretrain`)."""
 
 E = TypeVar("E", bound=Expert)

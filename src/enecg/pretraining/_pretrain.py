@@ -194,12 +194,15 @@ def _seen(begun: Learned, corpus: Corpus, taught: Taught | None) -> dict[str, An
     # Of what ships, the card of every variant that began with it tells.
     people = begun.card.seen_subjects - type(begun).card.seen_subjects
     cohorts = frozenset(begun.card.seen) - frozenset(type(begun).card.seen)
+    chose = {subject_digest(person) for person in choosing if person is not None}
     if taught is not None:
-        people, cohorts = people | taught.subjects, cohorts | taught.seen
+        people, cohorts = people | (taught.subjects - taught.chosen_by), cohorts | taught.seen
+        chose |= taught.chosen_by
+    people |= {subject_digest(person) for person in known - choosing}
     return {
         "cohorts": tuple(sorted({person.partition(":")[0] for person in known if ":" in person})),
-        "subjects": tuple(sorted({*map(subject_digest, known), *people})),
-        "chosen_by": tuple(sorted({subject_digest(person) for person in choosing if person is not None} - people)),
+        "subjects": tuple(sorted(people | chose)),
+        "chosen_by": tuple(sorted(chose - people)),
         "seen": tuple(sorted(cohorts - {"unknown"})),
         "anonymous": None in corpus.subjects or "unknown" in cohorts,
     }

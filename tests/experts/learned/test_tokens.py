@@ -10,7 +10,7 @@ from enecg.experts.learned import filled, summary
 from enecg.recording import STANDARD_LEADS
 from enecg.simulation import simulate_one
 
-NAMES = ("s4d", "vit")
+NAMES = ("s4d", "s4d-small", "vit")
 NETWORKS = {name: get_expert(f"{name}:tiny").fresh_network() for name in NAMES}
 
 networks = pytest.mark.parametrize("network", NETWORKS.values(), ids=NAMES)

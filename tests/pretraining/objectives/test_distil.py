@@ -1,5 +1,9 @@
 """A student of an ensemble: what it is taught by, how near it comes, and whom it has then seen."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -225,6 +229,65 @@ def test_a_student_is_an_expert_that_has_seen_whom_its_teacher_has(teacher, shel
     assert get_expert("s4d:tiny+second").card.seen == ("ptbxl", "unknown")
     pretrain("s4d:tiny", "third", others, [Stage("masked", quick)], start="s4d:tiny+second")
     assert get_expert("s4d:tiny+third").card.seen == ("ptbxl", "unknown")
+
+
+def test_who_makes_the_choices_for_a_teacher_gets_no_answer_and_has_only_chosen(teacher, people, shelf):
+    choosing = np.arange(len(people)) % 4 == 0
+    found = held_out_answers(teacher, people, validation=choosing, folds=2)
+    for column in found.answers.values():
+        assert (np.isnan(column).all(axis=1) == choosing).all()
+    digests = np.array([subject_digest(person) for person in people.subjects])
+    assert found.chosen_by == set(digests[choosing])
+    assert found.subjects == set(digests)
+    quick = TrainSettings(steps=1, batch=4)
+    others = load_cohort("simulated", n=12, seed=8, rate=100.0)
+    taught = replace(found, answers={"sex": found.answers["sex"][~choosing][:12]})
+    pretrain("s4d:tiny", "apart", others, [Stage("distil", quick)], tasks=["sex"], taught=taught)
+    card = get_expert("s4d:tiny+apart").card
+    assert set(digests[choosing]) < card.chosen_by
+    assert not set(digests[~choosing]) & card.chosen_by
+    assert set(digests) < card.seen_subjects
+    swapped = replace(found, answers={"sex": np.nan_to_num(found.answers["sex"], nan=0.5)})
+    pretrain("s4d:tiny", "with", people, [Stage("distil", quick)], tasks=["sex"], taught=swapped, validation=~choosing)
+    # Who chose for the teacher teaches the student itself now; the others have taught the teacher.
+    assert not get_expert("s4d:tiny+with").card.chosen_by
+
+
+ELSEWHERE = """
+import json, sys
+from enecg import EnECG, load_cohort
+from enecg.experts import variant_names
+
+recordings = load_cohort("simulated", n=24, seed=99, rate=100.0)[:3]
+model = EnECG.load(sys.argv[1])
+chances = [one.answers["sex"].probabilities for one in model.predict(recordings, abstain=False)]
+print(json.dumps([variant_names(), model.expert_names(), chances]))
+"""
+
+
+def test_a_student_goes_elsewhere_with_its_folder_alone(teacher, shelf, small_settings, tmp_path):
+    """Another process has the student's folder and a bundle of it: no teacher, no store, no recordings of theirs."""
+    others = load_cohort("simulated", n=24, seed=7, rate=100.0)
+    quick = TrainSettings(steps=4, batch=8, check_every=2)
+    taught = teacher_answers(teacher, others)
+    pretrain("s4d:tiny", "student", others, [Stage("distil", quick)], tasks=["sex"], taught=taught)
+    fresh = load_cohort("simulated", n=24, seed=99, rate=100.0)
+    model = EnECG(["s4d:tiny+student"], ["sex"], settings=small_settings).fit(fresh)
+    model.save(tmp_path / "bundle")
+    expected = [one.answers["sex"].probabilities for one in model.predict(fresh[:3], abstain=False)]
+    alone = tmp_path / "elsewhere"
+    alone.mkdir()
+    (shelf / "s4d:tiny+student").rename(alone / "s4d:tiny+student")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ENECG_WEIGHTS": str(alone)}
+    ended = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, tmp_path / "bundle"], env=environment, capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    kept, experts, found = json.loads(ended.stdout)
+    assert kept == experts == ["s4d:tiny+student"]
+    assert [list(one) for one in found] == [list(one) for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert list(one.values()) == pytest.approx(list(other.values()), abs=1e-6)
 
 
 def test_whom_an_expert_that_ships_has_seen_the_student_of_its_ensemble_has_too(shelf, people, monkeypatch, knowing):

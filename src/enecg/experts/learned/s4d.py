@@ -140,3 +140,11 @@ class S4DExpert(Learned):
     def network(size: Any) -> S4D:
         """S4D."""
         return S4D(size)
+
+
+@register_expert
+class S4DSmallExpert(S4DExpert):
+    """Half of it, in work and weights: a student for `scripts/make_student.py`."""
+
+    size = S4DSize(stem=48, width=128)
+    card = card("s4d-small", "half of s4d, for students", size.dim, 204_064, "Gu et al. 2022, arXiv 2206.11893")
