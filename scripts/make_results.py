@@ -283,7 +283,12 @@ def student(record: Mapping[str, Any]) -> str:
     said = f"{about['tested']:,} recordings tested, seed {about['seed']}. `results/student.json`, `{about['command']}`."
     tables = (
         table("", [*figures, *gained], lambda row: row["system"], lambda row: MAIN[row["task"]][1]),
-        table("share", shares, lambda row: row["system"], lambda row: MAIN[row["task"]][1] if row["task"] else "mean"),
+        table(
+            "share",
+            shares,
+            lambda row: row["system"],
+            lambda row: MAIN[row["task"]][1] if row["task"] in MAIN else "mean",
+        ),
         "\n".join(lines),
     )
     return "\n\n".join(["## A student", note, said, *tables]) + "\n"
