@@ -86,13 +86,13 @@ def few(count: int) -> Callable[[Room], Evaluation]:
     return run
 
 
-def own(third: str) -> Callable[[Room], Evaluation]:
-    """The same split with a third expert, which has met folds 1 to 5 at most (scripts/make_experts.py --judge)."""
+def own(*more: str) -> Callable[[Room], Evaluation]:
+    """The same split with experts of our own, which have met folds 1 to 5 at most (scripts/make_experts.py --judge)."""
 
     def run(room: Room) -> Evaluation:
         cohort = load_cohort("ptbxl", room.data / "ptbxl")
         fold = split_by_column(cohort, "fold", list("1234"), ["5"], ["6"])
-        return evaluate(room.model(OWN_TASKS, (*EXPERTS, *([third] if third else []))), cohort, rounds=[[fold]])
+        return evaluate(room.model(OWN_TASKS, (*EXPERTS, *more)), cohort, rounds=[[fold]])
 
     return run
 
@@ -154,9 +154,11 @@ EVALUATIONS: dict[str, Callable[[Room], Evaluation]] = {
     "ptbxl": ptbxl,
     "ptbxl-1000": few(1000),
     "ptbxl-300": few(300),
-    "own-none": own(""),
-    "own-s4d": own("s4d+judged-0"),
-    "own-s4d-random": own("s4d:random"),
+    "own-none": own(),
+    "own-random": own("s4d:random", "vit:random"),
+    "own-0": own("s4d+judged-0", "vit+judged-0"),
+    "own-1": own("s4d+judged-1", "vit+judged-1"),
+    "own-2": own("s4d+judged-2", "vit+judged-2"),
     "simulated": simulated,
     "simulated-shuffled": simulated_shuffled,
     "ludb-rr": ludb_rr,

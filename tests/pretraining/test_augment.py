@@ -1,5 +1,7 @@
 """What is done to windows while a network is trained leaves them ECGs, and can be done again."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -85,3 +87,21 @@ def test_what_is_missing_stays_missing(seed):
 
 def test_windows_on_another_device_stay_there():
     assert Augmentation(fewer_leads=1.0)(windows().to("meta"), generator(), 8).device.type == "meta"
+
+
+@given(seed=st.integers(0, 999), share=st.sampled_from([0.25, 0.5, 0.75]))
+def test_so_large_a_share_of_the_pieces_is_hidden_others_in_each_window_and_the_rest_stays(seed, share):
+    x = windows(samples=100)
+    found = replace(NOTHING, hidden=share)(x, generator(seed), 10)
+    lost = found.isnan().unflatten(-1, (2, 50))
+    assert torch.equal(lost, lost[..., :1].expand_as(lost))
+    assert (lost[..., 0].flatten(1).sum(1) == round(share * 24)).all()
+    assert not torch.equal(lost[0], lost[1])
+    assert torch.equal(found[~found.isnan()], x[~found.isnan()])
+
+
+def test_pieces_that_are_missing_are_not_hidden_once_more():
+    x = windows(samples=100)
+    x[:, 1:] = torch.nan
+    found = replace(NOTHING, hidden=0.5)(x, generator(), 10)
+    assert (found.isnan().unflatten(-1, (2, 50))[:, 0, :, 0].sum(1) == 1).all()

@@ -210,14 +210,38 @@ def test_the_loss_falls(begun):
 
 
 @pytest.mark.parametrize(("objective", "kept"), [(Contrary, 5), (Height, 12)])
-def test_the_weights_that_are_kept_are_those_of_the_best_look(begun, objective, kept):
+def test_the_weights_that_are_kept_are_those_of_the_best_look(begun, objective, kept, monkeypatch):
     training = begun(objective=objective)
-    at = {}
-    history = training.run(lambda checked: at.update({checked.step: weights(training)}))
+    at, looked = {}, training.validate
+
+    def validate():
+        at[training.step] = weights(training)
+        return looked()
+
+    monkeypatch.setattr(training, "validate", validate)
+    history = training.run()
     assert min(history, key=lambda checked: checked.validation).step == kept
     assert same(weights(training), at[kept])
     assert training.validate() == training.best == min(one.validation for one in history)
     assert not training.network.training
+
+
+def test_weights_that_are_looked_at_are_averages_of_those_of_the_steps(begun):
+    last, averaged = begun(averaging=0.0, steps=3, check_every=1), begun(averaging=0.5, steps=3, check_every=1)
+    steps = []
+    for training in (last, averaged):
+        training.run(lambda checked, training=training: steps.append([p.clone() for p in training.parameters]), until=2)
+    assert all(torch.equal(one, other) for one, other in zip(steps[0], steps[2], strict=True))  # they learn the same
+    start = begun().averages
+    shares = [min(0.5, (1 + step) / (10 + step)) for step in range(2)]
+    first = [share_of(shares[0], one, other) for one, other in zip(start, steps[0], strict=True)]
+    second = [share_of(shares[1], one, other) for one, other in zip(first, steps[1], strict=True)]
+    assert all(torch.allclose(one, other) for one, other in zip(second, averaged.averages, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(steps[1], last.averages, strict=True))
+
+
+def share_of(share, one, other):
+    return share * one + (1 - share) * other
 
 
 def test_windows_with_nothing_to_learn_from_teach_nothing(begun, corpus, monkeypatch):

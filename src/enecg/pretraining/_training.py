@@ -36,6 +36,8 @@ class TrainSettings:
 
     steps : of one batch each;  learning_rate : at its highest, after a share `warm_up` of the steps; it then falls to
     nothing by a cosine;  clip : largest norm of the gradient;  check_every : steps between two looks at validation;
+    averaging : what is looked at, and kept, are means of the weights over about 1 / (1 - averaging) steps (Polyak,
+    Juditsky 1992; as arXiv 1703.01780 has it), 0 for the last weights;
     precision : "bf16" computes in bfloat16 where that does no harm.
     """
 
@@ -46,6 +48,7 @@ class TrainSettings:
     warm_up: float = 0.05
     clip: float = 1.0
     check_every: int = 100
+    averaging: float = 0.999
     precision: Precision = "fp32"
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -88,10 +91,11 @@ class Training:
         self.choose, self.of = choose, of
         self.step, self.history = 0, list[Checked]()
         self.before, self.best = math.nan, math.inf
-        self.kept = _copy(network)
-        self.start = _digest(self.kept)
+        self.kept = self._state()
+        self.start = _digest(self.kept["network"])
         parameters = [*network.parameters(), *objective.parameters()]
         self.parameters = parameters
+        self.averages = [part.detach().clone() for part in parameters]
         self.optimiser = torch.optim.AdamW(
             [
                 # Scales, biases and what a state-space layer is made of are not drawn to zero.
@@ -102,7 +106,8 @@ class Training:
         )
 
     def run(self, watch: Callable[[Checked], None] = lambda _: None, until: int | None = None) -> Sequence[Checked]:
-        """Train to the end, or until a step; the network then has the weights that were best for validation subjects.
+        """Train to the end, or until a step. At the end, network and objective have the weights that were best for
+        validation subjects.
 
         watch : told of every look at validation.
         """
@@ -116,16 +121,18 @@ class Training:
                 losses.append(self._learn())
                 self.step += 1
                 if self.step % settings.check_every == 0 or self.step == settings.steps:
-                    checked = Checked(self.step, _mean(losses), self.validate())
+                    with self._averaged():
+                        checked = Checked(self.step, _mean(losses), self.validate())
+                        if checked.validation < self.best:
+                            self.best, self.kept = checked.validation, self._state()
                     losses = []
                     self.history.append(checked)
-                    if checked.validation < self.best:
-                        self.best, self.kept = checked.validation, _copy(self.network)
                     if self.checkpoint is not None:
                         self._write(self.checkpoint)
                     watch(checked)
         if self.step == settings.steps:
-            self.network.load_state_dict(self.kept)
+            self.network.load_state_dict(self.kept["network"])
+            self.objective.load_state_dict(self.kept["objective"])
         self.network.eval()
         return self.history
 
@@ -169,7 +176,26 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, settings.clip)
         self.optimiser.step()
+        # In the beginning over fewer steps, or the random weights would count for long.
+        share = min(settings.averaging, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.averages, [part.detach() for part in self.parameters], 1 - share)
         return float(loss.detach())
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Inside, network and objective have the averaged weights."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for place, part in enumerate(self.parameters):
+            part.data, self.averages[place] = self.averages[place], part.data
+
+    def _state(self) -> Mapping[str, Mapping[str, Tensor]]:
+        return {"network": _copy(self.network), "objective": _copy(self.objective)}
 
     def _loss(self, batch: Batch) -> Tensor:
         return window_losses(self.objective, self.network, batch, self.settings.precision)
@@ -208,6 +234,7 @@ class Training:
         self.network.load_state_dict(found["network"])
         self.objective.load_state_dict(found["objective"])
         self.optimiser.load_state_dict(found["optimiser"])
+        self.averages = [part.to(self.device) for part in found["averages"]]
         self.kept, self.step = found["kept"], found["step"]
         self.before, self.best = found["before"], found["best"]
         self.history = [Checked(*row) for row in found["history"]]
@@ -221,6 +248,7 @@ class Training:
                 "network": self.network.state_dict(),
                 "objective": self.objective.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
+                "averages": self.averages,
                 "kept": self.kept,
                 "before": self.before,
                 "best": self.best,

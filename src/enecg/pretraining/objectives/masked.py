@@ -10,9 +10,9 @@ from torch import Tensor
 from enecg.experts.learned import TokenNetwork
 from enecg.pretraining._batch import Batch
 from enecg.pretraining._corpus import Corpus
+from enecg.pretraining._hiding import hide, in_pieces, piece_of, relative_error, some
 from enecg.pretraining._objective import Objective, register_objective
 from enecg.pretraining.objectives._decoder import Decoder
-from enecg.pretraining.objectives._hiding import hide, in_pieces, piece_of, relative_error, some
 from enecg.signal.leads import LIMB_LEADS
 
 PATCHES, LEADS, SPANS = range(3)
@@ -34,7 +34,7 @@ class Masked(Objective):
 
     def __init__(self, network: TokenNetwork, corpus: Corpus) -> None:
         super().__init__(network, corpus)
-        self.piece = piece_of(network)
+        self.piece = piece_of(network.stride)
         self.decoder = Decoder(network, corpus.n_leads, self.piece, self.piece)
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:

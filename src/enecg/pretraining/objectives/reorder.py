@@ -11,9 +11,9 @@ from enecg.errors import FitError
 from enecg.experts.learned import TokenNetwork
 from enecg.pretraining._batch import Batch
 from enecg.pretraining._corpus import Corpus
+from enecg.pretraining._hiding import hide, in_pieces, piece_of, relative_error, some
 from enecg.pretraining._objective import Objective, register_objective
 from enecg.pretraining.objectives._decoder import WIDTH, Decoder
-from enecg.pretraining.objectives._hiding import hide, in_pieces, piece_of, relative_error, some
 
 SLOTS = 5
 """Pieces of the time, two seconds each."""
@@ -41,7 +41,7 @@ class Reorder(Objective):
                 f"objective 'reorder' cuts a window into {SLOTS} pieces of whole tokens; windows of {corpus.n_samples} "
                 f"samples are {n_tokens} tokens of {network.stride}; use another objective"
             )
-        self.slot, self.piece = n_tokens // SLOTS * network.stride, piece_of(network)
+        self.slot, self.piece = n_tokens // SLOTS * network.stride, piece_of(network.stride)
         self.signal = Decoder(network, corpus.n_leads, self.piece, self.piece)
         self.ends = Decoder(network, 2, WIDTH, 2 * self.piece)  # how a piece ends, and how it begins
 

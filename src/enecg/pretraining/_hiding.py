@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, smooth_l1_loss
 
-from enecg.experts.learned import TokenNetwork
-
 PIECE = 50
 """Samples of a piece, about: half a second, as in ST-MEM (arXiv 2402.09450); long enough to hide a wave whole."""
 
@@ -13,9 +11,9 @@ FLOOR = 1e-3
 """Error per sample that is expected of a lead without any signal, so that noise on it is not worth learning: 10 uV."""
 
 
-def piece_of(network: TokenNetwork) -> int:
-    """Samples of a piece: about PIECE, in whole tokens."""
-    return network.stride * max(1, round(PIECE / network.stride))
+def piece_of(stride: int) -> int:
+    """Samples of a piece: about PIECE, in whole tokens of a network (`TokenNetwork.stride`)."""
+    return stride * max(1, round(PIECE / stride))
 
 
 def in_pieces(x: Tensor, size: int) -> Tensor:

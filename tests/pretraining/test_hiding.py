@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enecg.pretraining.objectives._hiding import hide, in_pieces, relative_error, some
+from enecg.pretraining._hiding import hide, in_pieces, relative_error, some
 
 
 @given(st.integers(1, 40), st.integers(1, 17))
