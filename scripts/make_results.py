@@ -33,9 +33,8 @@ MAIN = {
 
 INTRO = """# Results
 
-Every figure here was written by a command: `scripts/evaluate_all.py` and `scripts/make_starter.py` wrote the JSON
-files of `results/` (with a CSV beside each that lists the recordings and what each was used for), `make results`
-made this page of them. Intervals in brackets are 95 %, from 1,000 draws of the tested subjects with replacement;
+Every figure here was written by a command: the JSON files of `results/` by the command that stands beside each (with a
+CSV that lists the recordings and what each was used for), this page of them by `make results`. Intervals in brackets are 95 %, from 1,000 draws of the tested subjects with replacement;
 gains are paired on the same draws, and above zero they are for the ensemble. Areas under the curve compare
 recordings of one fold only, so that a constant answer is chance. Splits are by subject, every choice (scaling,
 strengths, early stopping, weights, calibration) is made inside the training part.
@@ -88,14 +87,15 @@ SECTIONS: Sequence[tuple[str, str, str]] = (
         "negative in fold 6). What a learned expert adds to it follows.",
     ),
     (
-        "own-s4d",
+        "own-0",
         "PTB-XL with `s4d`",
         "`s4d` as it ships, but taught by folds 1 to 4, with 5 choosing among its weights (`scripts/make_experts.py "
-        "--judge`). Since it has met the people of folds 1 to 4, half of fold 5 says how much each expert counts. One "
-        "seed.",
+        "--judge`). Since it has met the people of folds 1 to 4, half of fold 5 says how much each expert counts.",
     ),
+    ("own-1", "PTB-XL with `s4d`, second seed", "The same with weights of another seed."),
+    ("own-2", "PTB-XL with `s4d`, third seed", "The same with weights of a third seed."),
     (
-        "own-s4d-random",
+        "own-random",
         "PTB-XL with `s4d` untaught",
         "The same network with random weights: what its teaching is worth.",
     ),

@@ -40,7 +40,7 @@ from enecg.evaluation._metrics import Scored, bootstrap_weights, drawn, interval
 from enecg.experts import variant_names
 from enecg.files import write_whole
 from enecg.inputs import encode_targets, subject_digest
-from enecg.pretraining import Augmentation, Stage, Taught, TrainSettings, held_out_answers, pretrain
+from enecg.pretraining import Stage, Taught, TrainSettings, held_out_answers, pretrain
 from enecg.recording import Recording
 from enecg.tasks import get_task
 
@@ -57,14 +57,7 @@ METRIC = {
 """The tasks, and the figure that each is compared by."""
 
 TEACHER, STUDENT, LABELS = SYSTEMS = ("ensemble", "student", "labels alone")
-SETTINGS = TrainSettings(
-    steps=8000,
-    batch=32,
-    learning_rate=2e-3,
-    precision="bf16",
-    check_every=250,
-    augmentation=Augmentation(fewer_leads=0.2),
-)
+SETTINGS = TrainSettings(steps=8000, precision="bf16", check_every=500)
 DRAWS, TIMED, ROUNDS = 1000, 16, 7
 """Of the bootstrap; recordings whose answers are timed together, how often."""
 
@@ -266,7 +259,7 @@ def record(run: Run, models: Mapping[str, EnECG], command: str) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", default="rocket,measurements,s4d+judged-0,vit+judged-0")
+    parser.add_argument("--teacher", default="rocket,measurements,s4d+judged-0")
     parser.add_argument("--store", type=Path)
     parser.add_argument("--work", type=Path, default=ROOT / "build/student")
     parser.add_argument("--results", type=Path, default=ROOT / "results")

@@ -42,7 +42,7 @@ from enecg.recording import standard_lead
 from enecg.store import Embedded, Refusal, Store, check_weights, embed
 from enecg.tasks import FIVE_TASKS, Task, get_task
 
-DEFAULT_EXPERTS = ("rocket", "measurements")
+DEFAULT_EXPERTS = ("rocket", "measurements", "s4d")
 
 
 class EnECG:

@@ -1,11 +1,14 @@
 """How commands are told their data: which folder is what, in pairs, and which tasks."""
 
 import click
+import numpy as np
 import pytest
 
-from enecg.cli._data import DataChoice, tasks_of
+from enecg.cli._data import DataChoice, experts_of, tasks_of
 from enecg.cohorts import Cohort
 from enecg.errors import CohortError, TaskError
+from enecg.estimator import DEFAULT_EXPERTS
+from enecg.evaluation import Fold
 
 
 def choice(data=(), cohort=(), table=(), n=5, seed=0) -> DataChoice:
@@ -174,3 +177,16 @@ def test_a_task_that_is_none_is_refused(text):
 def test_a_task_without_its_column_is_refused_with_those_that_are_there():
     with pytest.raises(CohortError, match=r"no column grade \(found id, subject, weak\)"):
         tasks_of(["grade:multiclass"], cohort(weak=[0, 1]))
+
+
+def test_an_expert_that_has_met_who_is_tested_is_left_out_unless_it_is_asked_for(data, capsys):
+    opened, simulated = choice([data / "ptbxl"]).open(), choice().open()
+    capsys.readouterr()
+    assert experts_of(None, opened) == ("rocket", "measurements")
+    assert "s4d: left out, since it has learned from people to be tested here" in capsys.readouterr().err
+    assert experts_of(("s4d",), opened) == ("s4d",)
+    assert experts_of(None, opened, allow_seen=True) == DEFAULT_EXPERTS
+    nobody = np.zeros(len(opened), dtype=bool)
+    assert experts_of(None, opened, [[Fold(~nobody, nobody, nobody)]]) == DEFAULT_EXPERTS
+    assert experts_of(None, simulated) == DEFAULT_EXPERTS
+    assert capsys.readouterr().err == ""

@@ -36,11 +36,16 @@ def answered(task, n, rng, heat=1.0):
     return (heat * mixed).astype(np.float32), apart.astype(np.float32), labels.astype(np.float32)
 
 
+def reach(task, found, mixed, apart, coverage):
+    """Both ends of the intervals."""
+    return interval(space_of(task), found, mixed / np.float32(found.temperature), apart, coverage)
+
+
 def share_covered(task, found, mixed, apart, labels, coverage):
     """By output: how often interval or set hold the truth; for yes / no, the worse of the two truths."""
     space = space_of(task)
     if task.kind == "regression":
-        low, high = interval(space, found, mixed, apart, coverage)
+        low, high = reach(task, found, mixed, apart, coverage)
         truth = space.values(labels)[:, 0]
         return [np.mean((low <= truth) & (truth <= high))]
     marks = members(space, found, space.values(mixed / np.float32(found.temperature)), coverage)
@@ -138,6 +143,24 @@ def test_the_temperature_of_overheated_logits_is_found(task, heat):
     assert found.temperature == pytest.approx(heat, rel=0.08)
 
 
+@given(seed=st.integers(0, 99), heat=st.sampled_from([0.5, 0.8, 1.0, 1.25]))
+def test_a_regression_that_stays_too_near_the_mean_leaves_it(seed, heat):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(3000, 1))
+    mixed = (heat * (truth + 0.01 * rng.normal(size=truth.shape))).astype(np.float32)
+    found = calibrate(space_of(SIZE), mixed, np.zeros(3000, np.float32), truth.astype(np.float32))
+    assert found.temperature == pytest.approx(heat, rel=0.01)
+
+
+def test_the_mean_of_two_answers_that_are_as_modest_as_they_should_be_is_too_modest():
+    rng = np.random.default_rng(3)
+    seen = rng.normal(size=(2, 20000))
+    truth = seen.sum(0) + rng.normal(size=20000)  # each answer is the best there is for who knows one of the two
+    apart = np.abs(seen[0] - seen[1]).astype(np.float32) / 2
+    found = calibrate(space_of(SIZE), seen.mean(0, dtype=np.float32)[:, None], apart, truth.astype(np.float32)[:, None])
+    assert found.temperature == pytest.approx(0.5, rel=0.05)
+
+
 def expected_calibration_error(p, truth):
     """Mean distance between probability and frequency in tenths of probability."""
     place = np.minimum((p * 10).astype(int), 9)
@@ -158,7 +181,7 @@ def test_intervals_are_wide_where_experts_disagree():
     rng = np.random.default_rng(2)
     found = calibrate(space_of(SIZE), *answered(SIZE, 3000, rng))
     mixed, apart, labels = answered(SIZE, 6000, rng)
-    low, high = interval(space_of(SIZE), found, mixed, apart, 0.9)
+    low, high = reach(SIZE, found, mixed, apart, 0.9)
     calm, wild = apart < 0.5, apart > 1.2
     assert np.median((high - low)[wild]) > 2 * np.median((high - low)[calm])
     inside = (low <= labels[:, 0]) & (labels[:, 0] <= high)
@@ -170,8 +193,8 @@ def test_an_interval_of_a_positive_task_is_positive_and_holds_its_answer():
     rng = np.random.default_rng(2)
     found = calibrate(space_of(TIME), *answered(TIME, 200, rng))
     mixed, apart, _ = answered(TIME, 200, rng)
-    low, high = interval(space_of(TIME), found, mixed, apart, 0.95)
-    value = space_of(TIME).values(mixed)[:, 0]
+    low, high = reach(TIME, found, mixed, apart, 0.95)
+    value = space_of(TIME).values(mixed / np.float32(found.temperature))[:, 0]
     assert (low > 0).all()
     assert ((low <= value) & (value <= high)).all()
 
@@ -190,7 +213,7 @@ def test_more_coverage_never_shrinks_an_answer():
     rng = np.random.default_rng(4)
     mixed, apart, _ = answered(SIZE, 50, rng)
     found = calibrate(space_of(SIZE), *answered(SIZE, 300, rng))
-    widths = [np.subtract(*interval(space_of(SIZE), found, mixed, apart, c)[::-1]) for c in (0.5, 0.8, 0.9, 0.99)]
+    widths = [np.subtract(*reach(SIZE, found, mixed, apart, c)[::-1]) for c in (0.5, 0.8, 0.9, 0.99)]
     assert (np.diff(widths, axis=0) >= 0).all()
     found = calibrate(space_of(KIND), *answered(KIND, 300, rng))
     p = rng.dirichlet([1, 1, 1], size=50).astype(np.float32)

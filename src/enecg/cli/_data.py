@@ -12,6 +12,7 @@ from enecg.errors import CohortError
 
 if TYPE_CHECKING:
     from enecg.cohorts import Cohort
+    from enecg.evaluation import Fold
     from enecg.tasks import Kind, Task
 
 Names = tuple[str, ...]
@@ -226,6 +227,31 @@ def _no_targets(folder: Path) -> str:
         f"that enecg cohorts lists). Write {TABLE} with columns id (the file's name without ending) or path, subject, "
         "and one for each task; or say --table"
     )
+
+
+def experts_of(
+    said: Sequence[str] | None,
+    cohort: "Cohort",
+    rounds: "Sequence[Sequence[Fold]] | None" = None,
+    *,
+    allow_seen: bool = False,
+) -> tuple[str, ...]:
+    """Those asked for, else the default ones that may be tested there; which are left out is said.
+
+    rounds : the splits (default: everybody is tested);  allow_seen : any may be tested.
+    """
+    from enecg.estimator import DEFAULT_EXPERTS
+    from enecg.evaluation import unmet
+
+    if said or allow_seen:
+        return tuple(said or DEFAULT_EXPERTS)
+    found = tuple(unmet(DEFAULT_EXPERTS, cohort, rounds))
+    if out := [name for name in DEFAULT_EXPERTS if name not in found]:
+        click.echo(
+            f"{', '.join(out)}: left out, since it has learned from people to be tested here; --experts asks for it",
+            err=True,
+        )
+    return found
 
 
 def tasks_of(said: Sequence[str] | None, cohort: "Cohort") -> "tuple[Task, ...]":

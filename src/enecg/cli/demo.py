@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enecg.cli._common import as_command, check_writable, names
-from enecg.cli._data import TASKS_HELP, DataChoice, data_options, tasks_of
+from enecg.cli._data import TASKS_HELP, DataChoice, data_options, experts_of, tasks_of
 
 if TYPE_CHECKING:
     from enecg.cohorts import Cohort
@@ -31,7 +31,7 @@ def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None
     """
     folder = Path(out)
     check_writable(folder / "results.json")
-    from enecg.estimator import DEFAULT_EXPERTS, EnECG
+    from enecg.estimator import EnECG
     from enecg.evaluation import cross_validation, evaluate, markdown, write_json
     from enecg.formats import read
     from enecg.pages import Shown, predictions_page, write_page
@@ -40,9 +40,9 @@ def command(out: str, choice: DataChoice, tasks: str | None, experts: str | None
 
     opened = _some(choice.open(), choice.n, choice.seed)
     wanted = tasks_of(names(tasks), opened)
-    chosen = names(experts) or DEFAULT_EXPERTS
-    model = EnECG(chosen, wanted, seed=choice.seed, store=folder / "store", progress=True)
     fold = cross_validation(opened, wanted, FOLDS, choice.seed)[0]
+    chosen = experts_of(names(experts), opened, [[fold]])
+    model = EnECG(chosen, wanted, seed=choice.seed, store=folder / "store", progress=True)
     found = evaluate(model, opened, rounds=[[fold]], seed=choice.seed)
     write_json(found.record(), folder / "results.json")
     (folder / "results.md").write_text(markdown(found.record()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enecg.cli._common import as_command, check_page, check_writable, json_option, names, show_json
-from enecg.cli._data import TASKS_HELP, DataChoice, data_options, tasks_of
+from enecg.cli._data import TASKS_HELP, DataChoice, data_options, experts_of, tasks_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def command(
             check_writable(target)
     if report is not None:
         check_page(report)
-    from enecg.estimator import DEFAULT_EXPERTS, EnECG
+    from enecg.estimator import EnECG
     from enecg.evaluation import evaluate, evaluate_fitted, markdown, shuffled, write_json
 
     opened = choice.open()
@@ -89,7 +89,8 @@ def command(
         rounds = None if split_column is None else _rounds(opened, split_column, values, subjects, draws)
         if shuffle:
             opened = shuffled(opened, [task.name for task in wanted], choice.seed)
-        model = EnECG(names(experts) or DEFAULT_EXPERTS, wanted, seed=choice.seed, store=store, progress=True)
+        chosen = experts_of(names(experts), opened, rounds, allow_seen=allow_seen)
+        model = EnECG(chosen, wanted, seed=choice.seed, store=store, progress=True)
         found = evaluate(
             model,
             opened,

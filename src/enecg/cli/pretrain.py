@@ -35,7 +35,7 @@ _LOOKS = 10
 @data_options
 @click.option("--tasks", help=f"For objectives that learn from labels. {TASKS_HELP}")
 @click.option("--steps", type=click.IntRange(min=1), help="Of stages that do not say theirs.  [default: 2000]")
-@click.option("--batch", type=click.IntRange(min=1), help="Windows in a step.  [default: 64]")
+@click.option("--batch", type=click.IntRange(min=1), help="Windows in a step.  [default: 32]")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="At its highest.  [default: 0.002]")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option(

@@ -1,6 +1,9 @@
-"""How sure an answer is: temperatures for probabilities, conformal quantiles for intervals and class sets.
+"""How sure an answer is: temperatures, conformal quantiles for intervals and class sets.
 
-Everything is learned on out-of-fold answers of subjects that chose nothing and stopped nothing. Split-conformal
+Everything is learned on out-of-fold answers of subjects that chose nothing and stopped nothing. Answers are divided by
+a temperature: probabilities that are too sure become modest, and regressions that stay too near the mean leave it. The
+mean of several good answers does: each is as modest as it has to be by itself, and together they know more (Ranjan,
+Gneiting 2010, for probabilities; Satopaa et al. 2014). Split-conformal
 prediction (Vovk, Gammerman, Shafer 2005; Angelopoulos, Bates, arXiv 2107.07511): a set that holds every answer whose
 score is at most the ceil((n + 1) coverage)-th smallest score of n calibration recordings covers the truth with that
 probability. Scores: |error| / expected error (regression), 1 - probability of the class (multiclass; the smallest sets,
@@ -61,7 +64,7 @@ class Scores:
 class Calibration:
     """For one task and one number of experts.
 
-    temperature : that logits are divided by (1 for a regression).
+    temperature : that logits, or a regression's standardised values, are divided by.
     scores : for a regression and a multiclass task one, else for each output those of the class absent and present.
     spread : of a regression, coefficients of log expected error on (1, log disagreement, answer, answer squared).
     """
@@ -92,12 +95,13 @@ def calibrate(space: TargetSpace, mixed: Array, disagreement: Array, targets: Ar
     rows = ~np.isnan(targets).any(axis=1) & np.isfinite(mixed).all(axis=1)
     mixed, disagreement, targets = mixed[rows], disagreement[rows], targets[rows]
     kind = space.task.kind
+    temperature = _temperature(space, mixed, targets)
+    mixed = mixed / np.float32(temperature)
     if kind == "regression":
         error = np.abs(mixed[:, 0].astype(np.float64) - targets[:, 0])
         spread = _fit_spread(error, mixed[:, 0], disagreement)
-        return Calibration(1.0, (Scores.of(error / expected_error(spread, mixed[:, 0], disagreement)),), spread)
-    temperature = _temperature(space, mixed, targets)
-    p = space.values(mixed / np.float32(temperature))
+        return Calibration(temperature, (Scores.of(error / expected_error(spread, mixed[:, 0], disagreement)),), spread)
+    p = space.values(mixed)
     if kind == "multiclass":
         least = np.where(targets > 0, p, np.inf).min(axis=1)
         return Calibration(temperature, (Scores.of(1 - least),))
@@ -111,7 +115,10 @@ def calibrate(space: TargetSpace, mixed: Array, disagreement: Array, targets: Ar
 def interval(
     space: TargetSpace, found: Calibration, mixed: Array, disagreement: Array, coverage: float
 ) -> tuple[Array, Array]:
-    """Of a regression: lower and upper ends [recording] in the task's unit."""
+    """Of a regression: lower and upper ends [recording] in the task's unit.
+
+    mixed : answers [recording, 1], after the temperature;  disagreement : as in `calibrate`.
+    """
     reach = found.scores[0].quantile(coverage) * expected_error(found.spread, mixed[:, 0], disagreement)
     ends = [space.values((mixed[:, 0] + sign * reach)[:, None].astype(np.float32))[:, 0] for sign in (-1, 1)]
     return ends[0], ends[1]
@@ -173,7 +180,10 @@ def _temperature(space: TargetSpace, mixed: Array, targets: Array) -> float:
         return 1.0
 
     def loss(log_t: float) -> float:
-        return float(space.loss(mixed.astype(np.float64) / np.exp(log_t), targets).mean())
+        answers = mixed.astype(np.float64) / np.exp(log_t)
+        if space.task.kind == "regression":
+            return float(np.abs(answers - targets).mean())
+        return float(space.loss(answers, targets).mean())
 
     found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-3})
     return float(f"{np.exp(found.x):.6g}") if loss(float(found.x)) < loss(0.0) else 1.0

@@ -120,9 +120,10 @@ class Ensemble:
             rows = counts == count
             own_found = found[int(count)]
             heat = np.float32(own_found.temperature)
-            value[rows], own[rows] = space.values(mixed[rows] / heat), space.values(outputs[rows] / heat)
+            answer = mixed[rows] / heat
+            value[rows], own[rows] = space.values(answer), space.values(outputs[rows] / heat)
             if space.task.kind == "regression":
-                ends[:, rows] = interval(space, own_found, mixed[rows], disagreement[rows], coverage)
+                ends[:, rows] = interval(space, own_found, answer, disagreement[rows], coverage)
             else:
                 marks[rows] = members(space, own_found, value[rows], coverage)
         regression = space.task.kind == "regression"

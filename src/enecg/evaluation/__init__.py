@@ -5,7 +5,7 @@ Imports estimator and cohorts; imported by pages and cli.
 
 from enecg.evaluation._costs import multiply_adds
 from enecg.evaluation._curves import BINS, Bin, Curves, Figure, OutOfFold, Point, curves_of, spread_of
-from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted
+from enecg.evaluation._evaluate import Evaluation, evaluate, evaluate_fitted, unmet
 from enecg.evaluation._folds import Fold, cross_validation, few_subjects, shuffled, split_by_column
 from enecg.evaluation._meter import Meter
 from enecg.evaluation._metrics import higher_is_better, metric_names
@@ -55,6 +55,7 @@ __all__ = [
     "spread_of",
     "systems_table",
     "tasks_of",
+    "unmet",
     "write_json",
     "write_roles",
 ]

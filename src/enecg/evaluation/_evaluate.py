@@ -17,6 +17,7 @@ from enecg.evaluation._curves import OutOfFold
 from enecg.evaluation._folds import Fold, check_fold, cross_validation
 from enecg.evaluation._score import score
 from enecg.evaluation._systems import BEST, ENSEMBLE, PAPER, PEER, Tested, answers_of, best_expert, values
+from enecg.experts import get_expert
 from enecg.inputs import encode_targets, subject_digest
 from enecg.progress import Bar, progress_bar
 from enecg.store import Embedded
@@ -66,8 +67,7 @@ def evaluate(
     subject on both sides of a split; FitError where a fold cannot be trained; CohortError for a peer's answers to other
     recordings.
     """
-    asked = [fold.test for round_ in rounds or () for fold in round_] or [np.ones(len(cohort), dtype=bool)]
-    seen = _seen(estimator, cohort, np.logical_or.reduce(asked), allow_seen)
+    seen = _seen(estimator, cohort, _tested(cohort, rounds), allow_seen)
     read = [*estimator.fitted_experts(), *estimator.context()]
     if paper:
         read.append(_paper_of(estimator).gate_input())
@@ -132,6 +132,18 @@ def evaluate_fitted(model: EnECG, cohort: Cohort, *, allow_seen: bool = False, s
     found = _evaluation(model, cohort, embedded, targets, [[part]], flags, seed, about, Costs())
     found.roles = dict.fromkeys(embedded.ids, "e")
     return found
+
+
+def unmet(experts: Sequence[str], cohort: Cohort, rounds: Sequence[Sequence[Fold]] | None = None) -> list[str]:
+    """Of these experts, those that `evaluate` may test there: they have met no subject that the splits test."""
+    tested = _tested(cohort, rounds)
+    return [name for name in experts if not _met(get_expert(name).card, cohort, tested)]
+
+
+def _tested(cohort: Cohort, rounds: Sequence[Sequence[Fold]] | None) -> npt.NDArray[np.bool_]:
+    """bool [recording]; all, where no splits are given."""
+    asked = [fold.test for round_ in rounds or () for fold in round_] or [np.ones(len(cohort), dtype=bool)]
+    return np.asarray(np.logical_or.reduce(asked))
 
 
 def _seen(estimator: EnECG, cohort: Cohort, tested: npt.NDArray[np.bool_], allowed: bool) -> list[str]:

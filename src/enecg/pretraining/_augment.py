@@ -13,7 +13,8 @@ class Augmentation:
     """What is done to each window, by chance.
 
     gain : standard deviation of the logarithm of a factor for all leads;  noise : of white noise, in the input's unit;
-    fewer_leads : share of the batches that keep only some leads, the same ones and from one to all but one;
+    fewer_leads : share of the batches that keep only some leads, the same ones and from one to all but one
+    (in half of the batches, the same loss cost twice the steps);
     shift : whether a window is turned in time: what leaves at one end comes in at the other;
     hidden : share of the pieces of lead and time that are hidden, other ones in each window (PatchDropout,
     arXiv 2208.07220): a transformer computes, and learns from, only what it sees.
@@ -21,7 +22,7 @@ class Augmentation:
 
     gain: float = 0.1
     noise: float = 0.05
-    fewer_leads: float = 0.5
+    fewer_leads: float = 0.2
     shift: bool = True
     hidden: float = 0.0
 

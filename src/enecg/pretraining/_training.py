@@ -42,7 +42,7 @@ class TrainSettings:
     """
 
     steps: int = 2000
-    batch: int = 64
+    batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warm_up: float = 0.05

@@ -17,7 +17,7 @@ def objective(learner, corpus):
 
 @pytest.mark.parametrize("learner", ["vit"], indirect=True)
 def test_a_network_that_sees_what_comes_is_refused_and_others_are_named(learner, corpus):
-    with pytest.raises(FitError, match=r"which ViT sees; networks that do not: s4d$"):
+    with pytest.raises(FitError, match=r"which ViT sees; networks that do not: s4d, s4d-small$"):
         Predictive(learner, corpus)
 
 

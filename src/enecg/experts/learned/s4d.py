@@ -144,7 +144,7 @@ class S4DExpert(Learned):
 
 @register_expert
 class S4DSmallExpert(S4DExpert):
-    """Half of it, in work and weights: a student for `scripts/make_student.py`."""
+    """An eighth of its work: a student for `scripts/make_student.py`."""
 
-    size = S4DSize(stem=48, width=128)
-    card = card("s4d-small", "half of s4d, for students", size.dim, 204_064, "Gu et al. 2022, arXiv 2206.11893")
+    size = S4DSize(stem=32, width=112, strides=(5, 2, 2))
+    card = card("s4d-small", "a smaller s4d, for students", size.dim, 148_080, "Gu et al. 2022, arXiv 2206.11893")

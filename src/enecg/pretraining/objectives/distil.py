@@ -5,6 +5,8 @@ Distillation (Hinton et al., arXiv 1503.02531) of a whole ensemble into one netw
 they are learned as they are, without a temperature.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
@@ -49,10 +51,9 @@ class Distil(Supervised):
             share = len(taught) / len(places)
             self.scales[name] = TEACHER / (share * len(corpus.spaces) * float(trivial.mean()))
 
-    def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
+    def judged(self, answers: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Sum over the tasks, [window]; NaN for a window with neither label nor answer."""
-        answers = self.answers(network, batch)
-        rows = [self.loss(answers, batch.targets)]
+        rows = [super().judged(answers, batch)]
         for name, scale in self.scales.items():
             taught = batch.taught[name]
             there = ~torch.isnan(taught).any(dim=1)

@@ -1,7 +1,9 @@
 """Objective `supervised`: answers to all tasks at once, from one linear layer on the embedding."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +16,17 @@ from enecg.pretraining._objective import Objective, register_objective
 
 DROPOUT = 0.2
 
+MIXING = 0.3
+"""Both parameters of the beta distribution that says how much of a window another one is (mixup, arXiv 1710.09412)."""
+
 
 @register_objective
 class Supervised(Objective):
-    """Each task's loss is divided by that of the answer that knows no recording; a task weighs what its labels do."""
+    """Each task's loss is divided by that of the answer that knows no recording; a task weighs what its labels do.
+
+    While it is trained, each window is mixed with another of its batch, and so is what should be answered: several
+    thousand recordings are learned by heart otherwise.
+    """
 
     name = "supervised"
     summary = "labels of all tasks together"
@@ -41,7 +50,18 @@ class Supervised(Objective):
 
     def forward(self, network: TokenNetwork, batch: Batch) -> Tensor:
         """Sum over the tasks, [window]; NaN for a window without any label."""
-        return self.loss(self.answers(network, batch), batch.targets)
+        if not self.training:
+            return self.judged(self.answers(network, batch), batch)
+        draw = np.random.default_rng(int(torch.randint(2**31, (), generator=batch.generator)))
+        share = draw.beta(MIXING, MIXING)
+        share = max(share, 1 - share)
+        other = batch.take(torch.from_numpy(draw.permutation(len(batch))).to(batch.x.device))
+        answers = self.answers(network, replace(batch, x=share * batch.x + (1 - share) * other.x))
+        return total([share * self.judged(answers, batch), (1 - share) * self.judged(answers, other)])
+
+    def judged(self, answers: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """How wrong answers are of these windows, [window]; NaN for a window of which nothing is known."""
+        return self.loss(answers, batch.targets)
 
     def answers(self, network: TokenNetwork, batch: Batch) -> Mapping[str, Tensor]:
         """By task, what the heads say, [window, output]."""
