@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/make_picture.py PTBXL/records500/00000/00310_hr.hea
 
-Record 310 of PTB-XL is of fold 6, which only tested the starter (its expert `s4d` has met the patient). The picture keeps 64 colours, so that it is small.
+Record 310 of PTB-XL is of fold 6, which only tested the starter (its expert `s4d` has met the
+patient). The picture keeps 64 colours, so that it is small.
 """
 
 import sys
