@@ -49,12 +49,13 @@ experts: $(VENV)/.installed  ## the networks of our own that ship with the packa
 
 starter: $(VENV)/.installed  ## the bundle that ships with the package, from real recordings (DATA=folder)
 	$(if $(DATA),,$(error make starter needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
-	$(PY) scripts/make_experts.py --data "$(DATA)" --judge
+	$(PY) scripts/make_experts.py --data "$(DATA)" --judge s4d
 	$(PY) scripts/make_starter.py --data "$(DATA)"
 
 evaluations: $(VENV)/.installed  ## the figures of results/ (DATA=folder as for starter; first make peers)
 	$(if $(DATA),,$(error make evaluations needs DATA=folder, with ptbxl, ludb and challenge2021 in it))
-	$(PY) scripts/make_experts.py --data "$(DATA)" --judge
+	$(foreach seed,0 1 2,$(PY) scripts/make_experts.py --data "$(DATA)" --judge --seed $(seed) s4d &&) true
+	$(PY) scripts/make_experts.py --data "$(DATA)" --judge vit
 	$(PY) scripts/probe_experts.py --data "$(DATA)" --store build/store
 	$(PY) scripts/compare_pretraining.py --data "$(DATA)"
 	$(PY) scripts/make_student.py --data "$(DATA)" --store build/store

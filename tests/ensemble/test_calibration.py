@@ -152,6 +152,23 @@ def test_a_regression_that_stays_too_near_the_mean_leaves_it(seed, heat):
     assert found.temperature == pytest.approx(heat, rel=0.01)
 
 
+def test_a_few_recordings_do_not_make_good_answers_much_worse():
+    rng = np.random.default_rng(4)
+
+    def answers(n):
+        seen = rng.normal(size=(n, 1))
+        return (0.6 * seen).astype(np.float32), (0.6 * seen + 0.8 * rng.normal(size=(n, 1))).astype(np.float32)
+
+    losses = []
+    for _ in range(100):
+        mixed, labels = answers(20)
+        found = calibrate(space_of(SIZE), mixed, np.zeros(20, np.float32), labels)
+        mixed, labels = answers(1000)
+        losses.append([np.abs(mixed / t - labels).mean() for t in (1, found.temperature)])
+    before, after = np.mean(losses, axis=0)
+    assert after < 1.02 * before
+
+
 def test_the_mean_of_two_answers_that_are_as_modest_as_they_should_be_is_too_modest():
     rng = np.random.default_rng(3)
     seen = rng.normal(size=(2, 20000))

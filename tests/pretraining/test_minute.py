@@ -14,7 +14,7 @@ from enecg.pretraining._pretrain import checkpoints
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "scripts"
-STEPS = 48
+STEPS = 64
 LOOK = STEPS // 4
 
 
@@ -40,6 +40,6 @@ def test_the_loss_falls_and_a_killed_making_of_the_shipped_network_ends_with_the
     whole, gone_on = teach("whole"), teach("killed")
     assert (gone_on.sha256, gone_on.settings) == (whole.sha256, whole.settings)
     curves = whole.settings["curves"]
-    assert curves[-1]["train"] < 0.97 * curves[0]["train"]
-    assert whole.after < 0.97 * whole.before
+    assert curves[-1]["train"] < 0.95 * curves[0]["train"]
+    assert whole.after < 0.95 * whole.before
     assert get_expert("s4d+whole").card.parameters == get_expert("s4d").card.parameters

@@ -248,7 +248,7 @@ def experts_of(
     found = tuple(unmet(DEFAULT_EXPERTS, cohort, rounds))
     if out := [name for name in DEFAULT_EXPERTS if name not in found]:
         click.echo(
-            f"{', '.join(out)}: left out, since it has learned from people to be tested here; --experts asks for it",
+            f"{', '.join(out)}: left out, since it has learned from people to be tested here",
             err=True,
         )
     return found

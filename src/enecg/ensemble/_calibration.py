@@ -3,13 +3,14 @@
 Everything is learned on out-of-fold answers of subjects that chose nothing and stopped nothing. Answers are divided by
 a temperature: probabilities that are too sure become modest, and regressions that stay too near the mean leave it. The
 mean of several good answers does: each is as modest as it has to be by itself, and together they know more (Ranjan,
-Gneiting 2010, for probabilities; Satopaa et al. 2014). Split-conformal
-prediction (Vovk, Gammerman, Shafer 2005; Angelopoulos, Bates, arXiv 2107.07511): a set that holds every answer whose
-score is at most the ceil((n + 1) coverage)-th smallest score of n calibration recordings covers the truth with that
-probability. Scores: |error| / expected error (regression), 1 - probability of the class (multiclass; the smallest sets,
-Sadinle, Lei, Wasserman 2019), and the same within each class apart (binary, each label of a multilabel task), so that
-rare classes are covered too. Where a label allows several classes, the set has to hold them all: whichever it is, it is
-covered.
+Gneiting 2010, for probabilities; Satopaa et al. 2014).
+
+Split-conformal prediction (Vovk, Gammerman, Shafer 2005; Angelopoulos, Bates, arXiv 2107.07511): a set that holds
+every answer whose score is at most the ceil((n + 1) coverage)-th smallest score of n calibration recordings covers the
+truth with that probability. Scores: |error| / expected error (regression), 1 - probability of the class (multiclass;
+the smallest sets, Sadinle, Lei, Wasserman 2019), and the same within each class apart (binary, each label of a
+multilabel task), so that rare classes are covered too. Where a label allows several classes, the set has to hold them
+all: whichever it is, it is covered.
 """
 
 from collections.abc import Mapping
@@ -176,14 +177,25 @@ def _rounded_up(value: float) -> float:
 
 
 def _temperature(space: TargetSpace, mixed: Array, targets: Array) -> float:
+    """By which answers become better; 1 where they do not.
+
+    A regression's answers themselves change, so they have to gain more than one standard error over the recordings:
+    from few of them a good temperature cannot be told from chance.
+    """
     if not len(mixed):
         return 1.0
+    regression = space.task.kind == "regression"
 
-    def loss(log_t: float) -> float:
+    def losses(log_t: float) -> Double:
         answers = mixed.astype(np.float64) / np.exp(log_t)
-        if space.task.kind == "regression":
-            return float(np.abs(answers - targets).mean())
-        return float(space.loss(answers, targets).mean())
+        return np.abs(answers - targets)[:, 0] if regression else space.loss(answers, targets)
 
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded", options={"xatol": 1e-3})
-    return float(f"{np.exp(found.x):.6g}") if loss(float(found.x)) < loss(0.0) else 1.0
+    found = minimize_scalar(
+        lambda log_t: losses(log_t).mean(),
+        bounds=(np.log(0.2), np.log(5.0)),
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    gained = losses(0.0) - losses(float(found.x))
+    least = gained.std() / len(gained) ** 0.5 if regression else 0.0
+    return float(f"{np.exp(found.x):.6g}") if gained.mean() > least else 1.0
